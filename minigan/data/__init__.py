@@ -1,0 +1,1 @@
+"""Data whose every factor is known.  So far `signals`, for the one-dimensional Part 1."""
