@@ -187,14 +187,17 @@ class Generator:
     buffers: dict
 
     @classmethod
-    def init(cls, config, rng):
-        """Fresh weights, float32.  rng: numpy.random.Generator."""
+    def init(cls, config, rng, noise_strength=0.0):
+        """Fresh weights, float32.  rng: numpy.random.Generator.
+
+        noise_strength: where the noise starts; 0 in the paper, above it to look at an untrained toy.
+        """
         _is_rng(rng)
         buffers = {"mapping.w_avg": np.zeros(config.w_dim, np.float32)}
         for name in config.layer_names:
             shape = int(name[1:].split(".")[0])
             buffers[f"synthesis.{name}.noise_const"] = _normal(rng, shape)
-        return cls(config, _generator_params(config, rng), buffers)
+        return cls(config, _generator_params(config, rng, noise_strength), buffers)
 
     w_avg = property(lambda self: self.buffers["mapping.w_avg"])
     num_ws = property(lambda self: len(self.config.layer_names))
@@ -307,7 +310,7 @@ def _conv_lrelu(params, name, x):
 # ---- weights, and checks at the door -------------------------------------------------------------
 
 
-def _generator_params(config, rng):
+def _generator_params(config, rng, noise_strength):
     c, params = config.channels, {}
     if config.style != "concat_z":
         for i in range(config.num_layers):
@@ -322,7 +325,7 @@ def _generator_params(config, rng):
             params[f"{name}.weight"] = _normal(rng, c, c, 3)
         elif config.style.startswith("concat"):
             params[f"{name}.weight"] = _normal(rng, c, c + config.w_dim, 3)
-        params[f"{name}.noise_strength"] = _zeros(c)
+        params[f"{name}.noise_strength"] = np.full(c, noise_strength, np.float32)
         params[f"{name}.bias"] = _zeros(c)
         if config.style in ("adain", "off"):  # "off" keeps them, unused: the same network, cut off
             params[f"{name}.affine.weight"] = _normal(rng, 2 * c, config.w_dim)

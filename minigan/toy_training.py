@@ -18,10 +18,10 @@ from minigan.data import signals
 class Training:
     """How to train.  The defaults train a toy in well under a minute."""
 
-    steps: int = 2000
+    steps: int = 1200
     batch: int = 32
     lr: float = 0.003
-    gamma: float = 0.1  # of R1
+    gamma: float = 0.5  # of R1
     r1_interval: int = 4  # R1 in every 4th step, with 4 times the weight (lazy, StyleGAN2 §3.1)
     ema_half_life: float = 5000.0  # images
     w_avg_beta: float = 0.995  # decay of w̄ per step

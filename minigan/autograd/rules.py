@@ -173,6 +173,11 @@ def _var(a, axis=None, *, ddof=0, keepdims=False):
     return np.sum(np.square(a - _mean(a, axis, keepdims=True)), axis=axis, keepdims=keepdims) / (_count(a, axis) - ddof)
 
 
+def _moved(ndim, source, destination):
+    """The order of axes after np.moveaxis, read off the shape of an empty array."""
+    return np.moveaxis(np.empty(range(ndim)), source, destination).shape
+
+
 def _pad(array, pad_width, mode="constant"):
     if mode != "constant":
         raise TypeError(f"np.pad: mode {mode!r} has no derivative rule; expected 'constant'")
@@ -212,7 +217,7 @@ DERIVED.update({
     np.clip:        _clip,
     np.pad:         _pad,
     np.ravel:       lambda a: np.reshape(a, (-1,)),
-    np.moveaxis:    lambda a, source, destination: np.transpose(a, np.moveaxis(np.arange(a.ndim), source, destination).tolist()),
+    np.moveaxis:    lambda a, source, destination: np.transpose(a, _moved(a.ndim, source, destination)),
     np.take:        lambda a, indices, axis=None: np.ravel(a)[plain(indices)] if axis is None else getitem(a, (slice(None),) * (axis % a.ndim) + (plain(indices),)),
     np.outer:       lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
     np.dot:         lambda a, b: a * b if 0 in (np.ndim(a), np.ndim(b)) else a @ b if np.ndim(b) <= 2 else _no_dot(a, b),

@@ -187,7 +187,9 @@ def _checked(x, who):
                 f"or a dict of them{hint}"
             )
         # The sum is NaN if anything is: one cheap pass.  Not for GPU arrays, which it would stall.
-        if isinstance(leaf, (np.ndarray, np.generic)) and math.isnan(leaf.sum()):
+        with np.errstate(invalid="ignore"):  # inf − inf is NaN too, and is looked at again
+            suspicious = isinstance(leaf, (np.ndarray, np.generic)) and math.isnan(leaf.sum())
+        if suspicious:
             count = int(np.isnan(leaf).sum())
             if count:
                 raise ValueError(f"{who}: x{path} holds {count} NaN among {leaf.size} values")

@@ -1,0 +1,53 @@
+# make lab    JupyterLab on the first lesson
+# make check  a quick proof that this machine runs the course
+# make test   everything but the slow tests
+# make slow   the slow tests (they need Debian's chromium)
+# Each installs what it needs into .venv the first time, and nothing the second.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed-from-pyproject
+# Small matrices: one thread each is fastest, and two test workers do not get in each other's way.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: lab check test slow lint release environment
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python {v[0]}.{v[1]} found; 3.11 or newer is needed. Name one: make PYTHON=python3.11 lab")'
+	@echo "Installing into .venv (once; some minutes) …"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[lab,test]'
+	@touch $(STAMP)
+	@echo "Installed."
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+check: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q --nbval notebooks/01_the_latent_problem.ipynb
+	@echo "This machine runs the course.  Next: make lab"
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/environment.py --check
+	$(BIN)/python -m minigan.grading release --check
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval notebooks solutions
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -q -m slow
+
+release: $(STAMP)
+	$(BIN)/python -m minigan.grading release
+
+environment: $(STAMP)
+	$(BIN)/python tools/environment.py

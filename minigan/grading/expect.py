@@ -1,0 +1,58 @@
+"""The vocabulary of checks.  Every failure says what was got, what was expected, and the usual cause.
+
+Types are compared before values, so that an object whose == always says yes does not pass.
+"""
+
+import numpy as np
+
+
+def _fail(what, got, expected, usual):
+    lines = [what, f"  got:         {got}", f"  expected:    {expected}"]
+    if usual:
+        lines.append(f"  usual cause: {usual}")
+    raise AssertionError("\n".join(lines))
+
+
+def array(what, got, shape, dtype=None, usual=""):
+    """`got` is a plain NumPy array of `shape` (and `dtype`, if given) without NaN; returns it."""
+    if type(got) is not np.ndarray and not (shape == () and isinstance(got, (np.generic, float))):
+        _fail(f"{what} is not an array", type(got).__name__, f"an array of shape {shape}", usual)
+    got = np.asarray(got)
+    if got.shape != shape:
+        _fail(f"{what} has the wrong shape", got.shape, shape, usual)
+    if dtype is not None and got.dtype != dtype:
+        _fail(f"{what} has the wrong dtype", got.dtype, np.dtype(dtype), usual)
+    if np.isnan(got).any():
+        _fail(f"{what} has values that are not numbers", f"{np.isnan(got).sum()} NaN", "none", usual)
+    return got
+
+
+def close(what, got, expected, usual="", rtol=1e-6, atol=1e-8):
+    """`got` has the shape of `expected` and its values, within rtol·|expected| + atol."""
+    expected = np.asarray(expected)
+    got = array(what, got, expected.shape, usual=usual)
+    error = np.abs(got - expected)
+    if not np.all(error <= rtol * np.abs(expected) + atol):
+        at = tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
+        where = f" at {list(at)}" if at else ""
+        _fail(
+            f"{what}: the shape is right, the values are not",
+            f"{got[at]:.6g}{where}",
+            f"{expected[at]:.6g}",
+            usual,
+        )
+
+
+def true(what, condition, got, expected, usual=""):
+    """The property `what` holds; `got` and `expected` describe it in words or numbers."""
+    if not (condition is True or condition is np.True_ or condition is np.bool_(True)):
+        _fail(what, got, expected, usual)
+
+
+def choice(what, got, correct, wrong):
+    """`got` is the letter `correct`; wrong: {letter: why it is wrong}."""
+    if type(got) is not str or got not in {correct, *wrong}:
+        options = ", ".join(sorted({correct, *wrong}))
+        _fail(f"{what}: not one of the answers", repr(got), f"one of {options}", "")
+    if got != correct:
+        raise AssertionError(f"{what}: {got} is not it.  {wrong[got]}")

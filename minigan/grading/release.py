@@ -1,0 +1,76 @@
+"""exercises/ from solutions/: solutions become stubs, hidden tests go, outputs are cleared.
+
+A pure function of the solution notebook, cell ids included, so that making it twice changes nothing
+and `--check` can say whether exercises/ is stale.
+"""
+
+import copy
+import os
+import re
+
+import nbformat
+
+from minigan.grading.cells import NOT_WRITTEN, check_of, is_solution
+
+_SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION\n?", re.M | re.S)
+_HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS\n?", re.M | re.S)
+
+
+def stub(source):
+    """The student's version of a solution cell.
+
+    Raises: ValueError if the cell has no ### BEGIN SOLUTION … ### END SOLUTION.
+    """
+    text, count = _SOLUTION.subn(rf'\1raise NotImplementedError("{NOT_WRITTEN}")\n', source + "\n")
+    if not count:
+        raise ValueError("a solution cell needs ### BEGIN SOLUTION and ### END SOLUTION:\n" + source)
+    return text.rstrip("\n")
+
+
+def exercise(solution):
+    """The exercise notebook of a solution notebook (both nbformat NotebookNodes).
+
+    Check cells keep their stored output, that of a correct solution, unless they lose a hidden part
+    that prints.  Raises: ValueError for a notebook without tasks, or a check left empty.
+    """
+    notebook = copy.deepcopy(solution)
+    grade_ids = []
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        check = check_of(cell)
+        if is_solution(cell):
+            cell.source = stub(cell.source)
+        if check:
+            grade_ids.append(check.grade_id)
+            cell.source = _HIDDEN.sub("", cell.source + "\n").rstrip("\n")
+            if not cell.source.strip():
+                raise ValueError(f"check {check.grade_id!r} is empty once its hidden tests are gone; "
+                                 "an unwritten answer would pass it")  # fmt: skip
+        else:
+            cell.outputs, cell.execution_count = [], None
+    if not grade_ids or len(set(grade_ids)) != len(grade_ids):
+        raise ValueError(f"expected graded cells with different grade_ids; found {grade_ids}")
+    return notebook
+
+
+def release(solutions, exercises, check=False):
+    """Write exercises/NAME for each solutions/NAME; with `check` only list the stale ones.
+
+    solutions, exercises: pathlib.Path of folders.  Returns the names that differed.
+    """
+    exercises.mkdir(exist_ok=True)
+    sources = sorted(solutions.glob("*.ipynb"))
+    stale = sorted({p.name for p in exercises.glob("*.ipynb")} - {p.name for p in sources})
+    for name in stale if not check else ():
+        (exercises / name).unlink()
+    for path in sources:
+        text = nbformat.writes(exercise(nbformat.read(path, as_version=4))) + "\n"
+        target = exercises / path.name
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            stale.append(path.name)
+            if not check:
+                temporary = target.with_suffix(".tmp")
+                temporary.write_text(text, encoding="utf-8")
+                os.replace(temporary, target)
+    return stale

@@ -1,0 +1,80 @@
+"""One look for every plot of the course, and no picture without alt text.
+
+    fig, ax = show.new(title="What the reader should see")
+    ax.plot(…)
+    show.picture(fig, alt="What someone who cannot see it needs to know")
+
+A colour means the same thing in all lessons: see COLOURS, from the palette of Okabe & Ito (2008),
+which stays distinct with any kind of colour vision.  Colour never stands alone: label too.
+"""
+
+import base64
+import html
+import io
+
+from matplotlib import cycler
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "data": "#000000",
+    "generated": "#0072B2",
+    "w": "#0072B2",
+    "noise": "#E69F00",
+    "adain": "#0072B2",
+    "off": "#999999",
+    "concat_w": "#009E73",
+    "concat_z": "#D55E00",
+    "other": "#CC79A7",
+    "wrong": "#D55E00",
+    "right": "#009E73",
+}
+_CYCLE = cycler(color=["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"])
+
+
+def new(rows=1, columns=1, size=(8.0, 3.2), title=None, **kwargs):
+    """A figure and its axes (one, or an array [rows, columns] as in plt.subplots).
+
+    size: inches.  title: the message of the figure in a sentence.  kwargs: as for plt.subplots.
+    """
+    fig = Figure(figsize=size, layout="constrained")
+    axes = fig.subplots(rows, columns, **kwargs)
+    for ax in fig.axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.grid(alpha=0.25)
+        ax.set_axisbelow(True)
+        ax.set_prop_cycle(_CYCLE)
+    if title:
+        fig.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    return fig, axes
+
+
+def png(fig, dpi=144):
+    """The figure as PNG bytes."""
+    file = io.BytesIO()
+    fig.savefig(file, format="png", dpi=dpi, facecolor="white")
+    return file.getvalue()
+
+
+class picture:  # noqa: N801  (used as a function: show.picture(fig, alt=…))
+    """A figure as a notebook output, with the alt text that a screen reader speaks.
+
+    Raises: ValueError unless alt says something (20 characters or more).
+    """
+
+    def __init__(self, fig, alt):
+        if not isinstance(alt, str) or len(alt.strip()) < 20:
+            raise ValueError(f"picture: alt is {alt!r}; expected a sentence that says what the "
+                             "figure shows")  # fmt: skip
+        self.alt = alt
+        self.data = png(fig)
+        self.width = int(fig.get_figwidth() * 100)
+
+    def __repr__(self):
+        return f"[picture: {self.alt}]"
+
+    def _repr_html_(self):
+        data = base64.b64encode(self.data).decode()
+        return (
+            f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" '
+            f'style="width: {self.width}px; max-width: 100%; height: auto">'
+        )

@@ -1,0 +1,112 @@
+"""Does modulation match or beat concatenation?  Four toys, equal parameters and steps, many seeds.
+
+The lesson this course grew from claims it; here it is measured.  `python -m minigan toy compare`
+trains every style with every seed and writes a row for each to a CSV file; lesson 04 reads it.
+"""
+
+import concurrent.futures
+import csv
+import dataclasses
+import os
+import time
+
+import numpy as np
+
+from minigan import metrics, toy, toy_training
+from minigan.data import signals
+
+SAMPLES = 4096
+COLUMNS = ("style", "seed", "steps", "parameters", "distance", "floor", "separability_z",
+           "separability_w", "w_share", "noise_share", "seconds")  # fmt: skip
+
+
+def matched(style, config=None):
+    """`config` in another style, its channels chosen so that G has as many parameters as may be."""
+    config = toy.Config() if config is None else config
+    target = parameters(config)
+    candidates = [dataclasses.replace(config, style=style, channels=c) for c in range(4, 129)]
+    return min(candidates, key=lambda candidate: abs(parameters(candidate) - target))
+
+
+def parameters(config):
+    """The number of G's parameters."""
+    G = toy.Generator.init(config, np.random.default_rng(0))
+    return sum(p.size for p in G.params.values())
+
+
+def evaluate(G, rng):
+    """Measures of one trained toy: a dict with the columns from `distance` to `noise_share`."""
+    z = rng.standard_normal((SAMPLES, G.z_dim), np.float32)
+    x = G(z, noise_mode="random", rng=rng)
+    held_out, more = (signals.sample(SAMPLES, rng) for _ in range(2))
+    directions = int(rng.integers(2**32))  # the same for the distance and its floor
+
+    def distance(a, b):
+        return metrics.sliced_wasserstein(a, b, np.random.default_rng(directions))
+
+    factors = signals.read(x)
+    has_w = G.config.style != "concat_z"
+    split = metrics.variance_split(G, rng)
+    return {
+        "distance": distance(x, held_out),
+        "floor": distance(more, held_out),
+        "separability_z": metrics.linear_separability(z, factors)[0],
+        "separability_w": metrics.linear_separability(G.mapping(z)[:, 0], factors)[0]
+        if has_w
+        else None,
+        "w_share": split["w"],
+        "noise_share": split["noise"],
+    }
+
+
+def run(style, seed, steps):
+    """Train and measure one toy; a row of the table."""
+    config = matched(style)
+    start = time.perf_counter()
+    G, _, _ = toy_training.train(
+        config, np.random.default_rng(seed), toy_training.Training(steps=steps)
+    )
+    seconds = time.perf_counter() - start
+    row = {"style": style, "seed": seed, "steps": steps, "parameters": parameters(config)}
+    return row | evaluate(G, np.random.default_rng(seed + 1_000_000)) | {"seconds": seconds}
+
+
+def compare(seeds, steps, path, jobs=1):
+    """Run all styles and seeds, `jobs` at a time, and write the CSV file `path` in one go."""
+    tasks = [(style, seed, steps) for seed in seeds for style in toy.STYLES]
+    with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
+        rows = list(pool.map(run, *zip(*tasks, strict=True)))
+    temporary = f"{path}.{os.getpid()}.tmp"
+    with open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
+    os.replace(temporary, path)
+    return rows
+
+
+def read(path):
+    """The rows of a CSV file that `compare` wrote: dicts; numbers as floats, missing ones None."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {k: v if k == "style" else float(v) if v else None for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def summary(rows):
+    """A text table of the mean ± standard deviation over seeds, a line per style."""
+    columns = ("distance", "floor", "separability_z", "separability_w", "w_share", "noise_share")
+    seeds = len({row["seed"] for row in rows})
+    lines = [f"mean ± standard deviation over {seeds} seeds, {int(rows[0]['steps'])} steps each"]
+    lines.append(f"{'style':10}{'parameters':>11}" + "".join(f"{c:>18}" for c in columns))
+    for style in toy.STYLES:
+        some = [row for row in rows if row["style"] == style]
+        cells = []
+        for column in columns:
+            values = [row[column] for row in some if row[column] is not None]
+            cells.append(f"{np.mean(values):.4f} ± {np.std(values):.4f}" if values else "–")
+        count = int(some[0]["parameters"])
+        lines.append(f"{style:10}{count:>11}" + "".join(f"{c:>18}" for c in cells))
+    return "\n".join(lines)

@@ -1,0 +1,28 @@
+"""What all tests share: quiet progress bars and the reference vectors."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+os.environ["MINIGAN_QUIET"] = "1"
+ROOT = pathlib.Path(__file__).parent.parent
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """golden("loss/adam_steps") -> (arrays, meta); how they were made: tests/golden/README.md."""
+
+    def load(name):
+        arrays = np.load(GOLDEN / f"{name}.npz")
+        return arrays, json.loads(str(arrays["meta_json"]))
+
+    return load

@@ -1,0 +1,457 @@
+"""The derivative table against finite differences and HIPS/autograd, to second order."""
+
+import gc
+import math
+import tracemalloc
+import weakref
+
+import autograd as hips
+import autograd.numpy as hnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minigan import autograd, losses
+from minigan.autograd import check_grads, grad, primitive, stop_gradient, value_and_grad, vjp
+
+# One or more uses of every function in the table: (function of arrays, shapes of its arguments).
+# Arguments are drawn in (0.5, 1.5), where all of them are smooth.
+CASES = {
+    "np.add": [(lambda a, b: a + b, (2, 3), (3,)), (lambda a: 2.0 + a, (3,))],
+    "np.subtract": [(lambda a, b: a - b, (2, 3), (2, 1)), (lambda a: 2.0 - a, (3,))],
+    "np.multiply": [(lambda a, b: a * b, (2, 3), (1, 3)), (lambda a, b: a * b, (), (2,))],
+    "np.divide": [(lambda a, b: a / b, (2, 3), (3,)), (lambda a: 1.0 / a, (3,))],
+    "np.power": [
+        (lambda a, b: a**b, (2, 3), (3,)),
+        (lambda a: a**3, (3,)),
+        (lambda a: a**-0.5, (3,)),
+        (lambda a: a**0 * a, (3,)),
+        (lambda a: 2.0**a, (3,)),
+    ],
+    "np.maximum": [(lambda a, b: np.maximum(a, b) ** 2, (2, 3), (3,))],
+    "np.minimum": [(lambda a, b: np.minimum(a, b) ** 2, (2, 3), (3,))],
+    "np.logaddexp": [(np.logaddexp, (2, 3), (3,)), (lambda a: np.logaddexp(a, 0.0), (3,))],
+    "np.matmul": [
+        (lambda a, b: a @ b, (2, 3), (3, 4)),
+        (lambda a, b: a @ b, (5, 2, 3), (3, 4)),
+        (lambda a, b: a @ b, (2, 3), (5, 3, 4)),
+        (lambda a, b: a @ b, (5, 1, 2, 3), (4, 3, 2)),
+        (lambda a, b: a @ b, (3,), (3,)),
+        (lambda a, b: a @ b, (3,), (3, 4)),
+        (lambda a, b: a @ b, (2, 3), (3,)),
+        (lambda a, b: a @ b, (3,), (5, 3, 4)),
+        (lambda a, b: a @ b, (5, 2, 3), (3,)),
+    ],
+    "np.negative": [(lambda a: -a * a, (3,))],
+    "np.positive": [(lambda a: np.positive(a) * a, (3,))],
+    "np.absolute": [(lambda a: abs(a) ** 3, (3,)), (lambda a: np.absolute(-a) ** 3, (3,))],
+    "np.square": [(np.square, (3,))],
+    "np.sqrt": [(np.sqrt, (3,))],
+    "np.reciprocal": [(np.reciprocal, (3,))],
+    "np.exp": [(np.exp, (3,))],
+    "np.expm1": [(np.expm1, (3,))],
+    "np.log": [(np.log, (3,))],
+    "np.log1p": [(np.log1p, (3,))],
+    "np.sin": [(np.sin, (3,))],
+    "np.cos": [(np.cos, (3,))],
+    "np.tanh": [(np.tanh, (3,))],
+    "np.arctan": [(np.arctan, (3,))],
+    "np.sum": [
+        (lambda a: np.sum(a) ** 2, (2, 3)),
+        (lambda a: np.sum(a, axis=1) ** 2, (2, 3)),
+        (lambda a: np.sum(a, (0, -1), keepdims=True) ** 2, (2, 3, 4)),
+        (lambda a: a.sum(axis=-1) ** 2, (2, 3)),
+    ],
+    "np.mean": [(lambda a: np.mean(a, axis=(0, 2)) ** 2, (2, 3, 4)), (lambda a: a.mean() ** 2, (3,))],
+    "np.var": [(lambda a: np.var(a, axis=1, ddof=1), (2, 3)), (lambda a: a.var() ** 2, (4,))],
+    "np.std": [(lambda a: np.std(a, axis=0, keepdims=True), (3, 2)), (lambda a: a.std(), (4,))],
+    "np.max": [(lambda a: np.max(a, axis=1) ** 2, (2, 3)), (lambda a: a.max() ** 2, (2, 3))],
+    "np.min": [(lambda a: np.min(a, axis=(0, 1), keepdims=True) ** 2, (2, 3)),
+               (lambda a: a.min() ** 2, (2, 3))],
+    "np.reshape": [(lambda a: np.reshape(a, (3, 2)) ** 2, (2, 3)), (lambda a: a.reshape(3, 2) ** 2, (6,))],
+    "np.ravel": [(lambda a: a.ravel() ** 2, (2, 3))],
+    "np.expand_dims": [(lambda a: np.expand_dims(a, (0, -1)) ** 2, (2, 3))],
+    "np.squeeze": [(lambda a: np.squeeze(a, axis=1) ** 2, (2, 1, 3)), (lambda a: a.squeeze() ** 2, (1, 2))],
+    "np.transpose": [
+        (lambda a: np.transpose(a, (1, 2, 0)) ** 2, (2, 3, 4)),
+        (lambda a: a.transpose(2, 0, 1) ** 2, (2, 3, 4)),
+        (lambda a: a.T @ a, (2, 3)),
+    ],
+    "np.swapaxes": [(lambda a: a.mT @ a, (5, 2, 3)), (lambda a: a.swapaxes(0, 2) ** 2, (2, 3, 4))],
+    "np.moveaxis": [(lambda a: np.moveaxis(a, 0, -1) ** 2, (2, 3, 4))],
+    "np.broadcast_to": [(lambda a: np.broadcast_to(a, (4, 2, 3)) ** 2, (2, 1))],
+    "np.flip": [(lambda a: np.flip(a, axis=1) * a, (2, 3)), (lambda a: np.flip(a) * a, (3,))],
+    "np.roll": [(lambda a: np.roll(a, 1, axis=1) * a, (2, 3)),
+                (lambda a: np.roll(a, (1, -1), axis=(0, 1)) * a, (2, 3))],
+    "np.repeat": [(lambda a: np.repeat(a, 3, axis=1) ** 2, (2, 3, 2)), (lambda a: np.repeat(a, 2, axis=-1) ** 2, (3,))],
+    "np.pad": [(lambda a: np.pad(a, ((0, 0), (1, 2))) ** 2, (2, 3)), (lambda a: np.pad(a, 1) ** 2, (3,))],
+    "np.where": [(lambda a, b: np.where(a > b, a * b, b**2), (2, 3), (3,)), (lambda a: np.where(a > 1, a**2, 0.0), (3,))],
+    "np.clip": [(lambda a: np.clip(a, 0.7, 1.2) ** 2, (5,)), (lambda a: a.clip(0.7) ** 2, (5,))],
+    "np.concatenate": [(lambda a, b: np.concatenate([a, b, a], axis=-1) ** 2, (2, 3), (2, 1))],
+    "np.stack": [(lambda a, b: np.stack([a, b, a * b], axis=1) ** 2, (2, 3), (2, 3))],
+    "np.split": [(lambda a: np.split(a, 2, axis=1)[1] ** 2, (3, 4)), (lambda a: np.split(a, [1, 3])[1] ** 2, (4,))],
+    "np.einsum": [
+        (lambda a, b: np.einsum("ij,jk->ik", a, b), (2, 3), (3, 4)),
+        (lambda a, b: np.einsum("nij, nj -> n", a, b), (5, 2, 3), (5, 3)),
+        (lambda a, b, c: np.einsum("i,j,k->jk", a, b, c), (2,), (3,), (4,)),
+        (lambda a: np.einsum("ij->j", a) ** 2, (2, 3)),
+    ],
+    "np.take": [(lambda a: np.take(a, [0, 2, 0], axis=1) ** 2, (2, 3)), (lambda a: np.take(a, [1, 1]) ** 2, (2, 2))],
+    "np.outer": [(np.outer, (2,), (3,))],
+    "np.dot": [(np.dot, (2, 3), (3, 4)), (np.dot, (3,), (3,)), (np.dot, (), (3,))],
+    "np.diff": [(lambda a: np.diff(a, axis=0) ** 2, (4, 2)), (lambda a: np.diff(a) ** 2, (2, 4))],
+    "np.norm": [(lambda a: np.linalg.norm(a, axis=1), (2, 3)), (np.linalg.norm, (2, 3))],
+    "indexing": [
+        (lambda a: a[0] ** 2, (2, 3)),
+        (lambda a: a[..., None, 1:] ** 2, (2, 3)),
+        (lambda a: a[[0, 1, 0]] ** 2, (2, 3)),
+        (lambda a: a[a > 1] ** 2, (2, 3)),
+        (lambda a: a[np.array([0, 1]), [2, 2]] ** 2, (2, 3)),
+        (lambda a: sum(row**2 for row in a), (2, 3)),
+    ],
+    "astype": [(lambda a: a.astype(a.dtype) ** 2, (3,))],
+}  # fmt: skip
+FLAT = [pytest.param(*case, id=f"{name}-{i}") for name, some in CASES.items()
+        for i, case in enumerate((c[0], c[1:]) for c in some)]  # fmt: skip
+
+
+def draw(shapes, rng, dtype=np.float64):
+    return {i: rng.uniform(0.5, 1.5, shape).astype(dtype) for i, shape in enumerate(shapes)}
+
+
+def test_every_function_of_the_table_has_a_case():
+    table = autograd.supported()
+    assert set(table["primitive"]) | set(table["derived"]) <= set(CASES)
+
+
+@pytest.mark.parametrize("f, shapes", FLAT)
+def test_two_orders_agree_with_differences(f, shapes, rng):
+    check_grads(lambda x: f(*x.values()), draw(shapes, rng), order=2, rng=rng)
+
+
+@pytest.mark.parametrize("f, shapes", FLAT)
+def test_value_is_numpys(f, shapes, rng):
+    x = draw(shapes, rng)
+    assert np.array_equal(vjp(lambda x: f(*x.values()), x)[0], f(*x.values()))
+
+
+@pytest.mark.parametrize("f, shapes", FLAT)
+def test_float32_stays_float32_to_second_order(f, shapes, rng):
+    x = draw(shapes, rng, np.float32)
+    total = lambda x: np.sum(f(*x.values()))  # noqa: E731
+    slope = lambda x: sum(np.sum(g * g) for g in grad(total)(x).values())  # noqa: E731
+    for function in (total, slope):
+        value, grads = value_and_grad(function)(x)
+        assert value.dtype == np.float32
+        assert {g.dtype for g in grads.values()} == {np.dtype(np.float32)}
+
+
+# ---- against an independent library ----------------------------------------------------------------
+
+UNARY = ["tanh", "sin", "exp", "square", "negative", "absolute", "arctan", "expm1"]
+BINARY = ["add", "subtract", "multiply", "maximum", "logaddexp", "divide"]
+SHAPES = [(), (3,), (2, 1), (2, 3)]
+
+
+def expressions():
+    """Random trees: a leaf index, (unary, tree), (binary, tree, tree), or a structural step."""
+    leaf = st.integers(0, len(SHAPES) - 1)
+
+    def grow(tree):
+        return st.one_of(
+            st.tuples(st.sampled_from(UNARY), tree),
+            st.tuples(st.sampled_from(BINARY), tree, tree),
+            st.tuples(st.sampled_from(["mean", "flip", "where", "product"]), tree),
+        )
+
+    return st.recursive(leaf, grow, max_leaves=6)
+
+
+def evaluate(tree, xs, xp):
+    if isinstance(tree, int):
+        return xs[tree]
+    name, *parts = tree
+    values = [evaluate(part, xs, xp) for part in parts]
+    (a, *rest) = values
+    if name == "mean":
+        return xp.mean(a, axis=0, keepdims=True) if len(a.shape) else a
+    if name == "flip":
+        return a[::-1] if len(a.shape) else a
+    if name == "where":
+        return xp.where(a > 0.3, a * a, xp.sin(a))
+    if name == "product":
+        n = a.shape[-1] if len(a.shape) else 0
+        return xp.matmul(a, np.cos(np.arange(n * n)).reshape(n, n)) if n else a
+    if name == "divide":
+        return a / (1.5 + rest[0] * rest[0])
+    if name == "exp" or name == "expm1":
+        a = xp.tanh(a)
+    return getattr(xp, name)(a, *rest)
+
+
+@settings(max_examples=150, deadline=None)
+@given(expressions(), st.integers(0, 2**32 - 1))
+def test_random_expressions_agree_with_hips_autograd(tree, seed):
+    rng = np.random.default_rng(seed)
+    xs = [rng.standard_normal(shape) for shape in SHAPES]
+    weights = [rng.standard_normal(shape) for shape in SHAPES]
+
+    def loss(xp, sum_):
+        return lambda *xs: sum_(xp.tanh(evaluate(tree, xs, xp)))
+
+    ours = lambda x: loss(np, np.sum)(*x.values())  # noqa: E731
+    theirs = loss(hnp, hnp.sum)
+    every = tuple(range(len(SHAPES)))
+    x = dict(enumerate(xs))
+    # tanh's own rule loses digits where it saturates; both libraries do, each in its own way
+    close = dict(rtol=1e-7, atol=1e-9)
+    first, reference = grad(ours)(x), hips.grad(theirs, every)(*xs)
+    for i in every:
+        np.testing.assert_allclose(first[i], reference[i], **close)
+    second = grad(lambda x: sum(np.sum(g * w) for g, w in zip(grad(ours)(x).values(), weights)))(x)  # noqa: B905
+    reference = hips.grad(
+        lambda *xs: sum(hnp.sum(g * w) for g, w in zip(hips.grad(theirs, every)(*xs), weights)),  # noqa: B905
+        every,
+    )(*xs)
+    for i in every:
+        np.testing.assert_allclose(second[i], reference[i], **close)
+
+
+# ---- nesting --------------------------------------------------------------------------------------
+
+
+def test_no_perturbation_confusion():
+    assert grad(lambda x: x * grad(lambda y: x + y)(1.0))(2.0) == 1.0
+    assert grad(lambda x: grad(lambda y: x * y * y)(x))(3.0) == 12.0  # 2x·x differentiated: 4x
+
+
+def test_third_derivative():
+    third = grad(grad(grad(np.sin)))
+    assert third(0.7) == pytest.approx(-math.cos(0.7), rel=1e-12)
+
+
+def test_gradient_through_an_outer_variable_only():
+    assert grad(lambda x: grad(lambda y: x * 3.0)(1.0) + x)(2.0) == 1.0
+
+
+def test_aux_is_plain_and_stays_differentiable_one_level_out():
+    def inner(x):
+        return np.sum(x * x), {"double": 2.0 * x, "list": [x, (x,)]}
+
+    (loss, aux), g = value_and_grad(inner, has_aux=True)(np.ones(2))
+    assert loss == 2 and np.array_equal(g, [2, 2])
+    assert type(aux["double"]) is np.ndarray and type(aux["list"][1][0]) is np.ndarray
+    outer = grad(lambda x: np.sum(value_and_grad(inner, has_aux=True)(x)[0][1]["double"]))
+    assert np.array_equal(outer(np.ones(2)), [2, 2])
+
+
+def test_stop_gradient():
+    assert grad(lambda x: x * stop_gradient(x))(3.0) == 3.0
+    nested = stop_gradient({"a": np.ones(2), "b": [1.0]})
+    assert nested["b"] == [1.0]
+
+
+def test_nested_dicts_keep_their_structure():
+    x = {"a": {"b": np.ones(2)}, "c": np.ones(3, np.float32), "unused": np.ones(1)}
+    g = grad(lambda x: np.sum(x["a"]["b"]) * np.sum(x["c"]))(x)
+    assert np.array_equal(g["a"]["b"], [3, 3]) and g["c"].dtype == np.float32
+    assert np.array_equal(g["unused"], [0])
+
+
+def test_pullback_can_be_called_again():
+    _, pullback = vjp(lambda x: x * x, np.array([1.0, 2.0]))
+    rows = [pullback(e) for e in np.eye(2)]
+    assert np.array_equal(rows, [[2, 0], [0, 4]])
+
+
+# ---- extending ------------------------------------------------------------------------------------
+
+
+def test_a_new_primitive_to_second_order(rng):
+    def cube(x, factor=1.0):
+        return factor * x**3
+
+    cube = primitive(cube, lambda g, x, factor=1.0: g * 3.0 * factor * x * x)
+    check_grads(lambda x: cube(x), rng.standard_normal(3), order=2)
+    check_grads(lambda x: cube(x, factor=2.0), rng.standard_normal(3), order=2)
+    check_grads(lambda x: cube(x, 2.0), rng.standard_normal(3), order=2)
+
+
+def test_check_grads_finds_a_wrong_rule(rng):
+    wrong = primitive(lambda x: x**3, lambda g, x: g * 2.0 * x * x)
+    with pytest.raises(AssertionError, match="order 1.*differences give"):
+        check_grads(wrong, rng.standard_normal(3))
+    # right once, wrong twice: the vjp hides its dependence on x
+    once = primitive(lambda x: x**3, lambda g, x: g * 3.0 * stop_gradient(x) ** 2)
+    check_grads(once, rng.standard_normal(3), order=1)
+    with pytest.raises(AssertionError, match="order 2"):
+        check_grads(once, rng.standard_normal(3), order=2)
+
+
+def test_a_vjp_that_asks_for_the_unknown_or_returns_the_wrong_shape():
+    with pytest.raises(TypeError, match="asks for 'weight'; expected one of ans, in_shape"):
+        primitive(lambda x: x, lambda g, weight: g)
+    bad = primitive(lambda x: x * 1.0, lambda g: g[:1])
+    with pytest.raises(TypeError, match=r"returned shape \(1,\) for an argument of shape \(3,\)"):
+        grad(lambda x: np.sum(bad(x)))(np.ones(3))
+
+
+# ---- loud failures --------------------------------------------------------------------------------
+
+ARRAY = np.zeros(2)
+LOUD = {
+    "np.asarray(v)": (lambda v: np.asarray(v), "np.stack or np.concatenate"),
+    "np.array([v, v])": (lambda v: np.array([v, v]), "np.stack or np.concatenate"),
+    "np.vectorize": (lambda v: np.vectorize(math.sin)(v), "np.stack or np.concatenate"),
+    "a += v": (lambda v: ARRAY.__iadd__(v), "write a = a \\+ v"),
+    "v += a": (lambda v: v.__iadd__(ARRAY), "write v = v \\+ a"),
+    "out=": (lambda v: np.add(v, v, out=ARRAY), "write a = a \\+ v"),
+    "np.add.at": (lambda v: np.add.at(ARRAY, [0], v), "np.where or indexing"),
+    "np.add.reduce": (lambda v: np.add.reduce(v), "np.sum"),
+    "v[0] = 1": (lambda v: v.__setitem__(0, 1.0), "np.where, np.stack or np.concatenate"),
+    "a[:] = v": (lambda v: ARRAY.__setitem__(slice(None), v), "np.stack or np.concatenate"),
+    "a[v]": (lambda v: ARRAY[v], "stop_gradient"),
+    "v[v]": (lambda v: v[v], "np.where"),
+    "float(v)": (lambda v: float(v[0]), "has_aux=True"),
+    "math.sqrt(v)": (lambda v: math.sqrt(v[0]), "has_aux=True"),
+    "if v:": (lambda v: 1 if v else 0, "np.where"),
+    "format": (lambda v: f"{v[0]:.2f}", "stop_gradient"),
+    "range(v)": (lambda v: range(v[0]), "stop_gradient"),
+    "no rule, function": (lambda v: np.sort(v), r"np.sort.*autograd.primitive\(np.sort, vjp\)"),
+    "no rule, ufunc": (lambda v: np.arctanh(v), r"autograd.primitive\(np.arctanh, vjp\)"),
+    "dtype=": (lambda v: np.sum(v, dtype=np.float32), "no 'dtype' argument"),
+    "where=": (lambda v: np.exp(v, where=ARRAY > 0), "no 'where' argument"),
+    "order": (lambda v: np.reshape(v, (1, 2), "F"), "no 'order' argument"),
+    "norm ord": (lambda v: np.linalg.norm(v, 1), "ord=1"),
+    "pad mode": (lambda v: np.pad(v, 1, mode="reflect"), "'reflect'.*expected 'constant'"),
+    "einsum": (lambda v: np.einsum("i,i", v, v), "an arrow"),
+    "mean dtype": (lambda v: np.mean(v, 0, np.float32), "positional"),
+}
+
+
+@pytest.mark.parametrize("name", LOUD)
+def test_what_would_lose_the_gradient_raises_with_the_replacement(name):
+    function, message = LOUD[name]
+    with pytest.raises(TypeError, match=f"(?s){message}"):
+        vjp(lambda v: (function(v), v)[1], np.ones(2))
+
+
+def test_unknown_attribute_says_what_to_do():
+    with pytest.raises(AttributeError, match="no attribute 'item'.*stop_gradient"):
+        grad(lambda v: v.item())(1.0)
+
+
+def test_plain_results():
+    def f(v):
+        assert type(v > 0) is np.ndarray and type(np.sign(v)) is np.ndarray
+        assert type(np.zeros(2, like=v)) is np.ndarray and type(np.zeros_like(v)) is np.ndarray
+        assert type(np.argmax(v)) is np.int64 and np.shape(v) == (2,)
+        assert repr(v) == "Variable(array([1., 1.]))"
+        return np.sum(np.where(v > 0, v, 0.0))
+
+    assert np.array_equal(grad(f)(np.ones(2)), [1, 1])
+
+
+@pytest.mark.parametrize(
+    "x, error, message",
+    [
+        (np.arange(3), TypeError, r"array of int64 and shape \(3,\); expected a float32 or float64"),
+        (3, TypeError, r"the int 3; expected.*3\.0 for 3"),
+        ("abc", TypeError, "the str 'abc'"),
+        ([1.0, 2.0], TypeError, "x is list; expected"),
+        (np.ones(2, complex), TypeError, "complex128"),
+        (np.ones(2, np.float16), TypeError, "float16"),
+        ({"w": np.array([1.0, np.nan, np.nan])}, ValueError, r"x\['w'\] holds 2 NaN among 3 values"),
+        ({"a": {"b": np.arange(2)}}, TypeError, r"x\['a'\]\['b'\] is an array of int64"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_differentiated_is_named(x, error, message):
+    with pytest.raises(error, match=message):
+        grad(lambda x: 0.0)(x)
+
+
+def test_infinities_are_numbers():
+    assert grad(lambda x: np.sum(np.tanh(x)))(np.array([np.inf, -np.inf])).tolist() == [0, 0]
+
+
+def test_results_that_are_no_scalar():
+    with pytest.raises(TypeError, match=r"shape \(3,\); expected a scalar.*use vjp"):
+        grad(lambda x: x * x)(np.ones(3))
+    with pytest.raises(TypeError, match="f returned NoneType; expected a scalar"):
+        grad(lambda x: None)(1.0)
+    with pytest.raises(TypeError, match=r"expected the pair \(loss, aux\)"):
+        value_and_grad(lambda x: x, has_aux=True)(1.0)
+    with pytest.raises(TypeError, match="vjp: f returned tuple; expected one array"):
+        vjp(lambda x: (x, x), 1.0)
+    with pytest.raises(ValueError, match=r"g has shape \(2,\); expected f\(x\)'s, \(3,\)"):
+        vjp(lambda x: x, np.ones(3))[1](np.ones(2))
+    with pytest.raises(TypeError, match="float32; expected float64"):
+        check_grads(np.sin, np.ones(2, np.float32))
+
+
+# ---- memory ---------------------------------------------------------------------------------------
+
+
+def chain(params, x):
+    """Eight linear layers with leaky ReLU; its activations are 2·8 arrays like x."""
+    for w in params.values():
+        x = x @ w
+        x = np.where(x > 0, x, 0.2 * x)
+    return x
+
+
+def test_peak_memory_of_r1_is_within_four_times_the_activations(rng):
+    n, width, depth = 512, 128, 8
+    x = rng.standard_normal((n, width), np.float32)
+    params = {i: rng.standard_normal((width, width), np.float32) / 8 for i in range(depth)}
+
+    def penalty(params):
+        return losses.r1_penalty(lambda x: chain(params, x), x, 1.0)
+
+    activations = 2 * depth * x.nbytes
+    grad(penalty)(params)  # warm up
+    gc.collect()
+    tracemalloc.start()
+    grad(penalty)(params)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 4 * activations, f"{peak / activations:.2f} times the activations"
+
+
+def test_a_plain_backward_frees_as_it_goes(rng):
+    x = rng.standard_normal((1 << 16,))
+    grad(lambda x: np.sum(np.exp(x)))(x)
+    gc.collect()
+    tracemalloc.start()
+
+    def deep(x):
+        for _ in range(20):
+            x = np.tanh(x)
+        return np.sum(x)
+
+    grad(deep)(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    left = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert peak < 26 * x.nbytes  # 20 saved results and a few gradients: nothing piles up
+    assert left < 2 * x.nbytes
+
+
+def test_the_graph_is_gone_after_use():
+    class Watched(np.ndarray):
+        """An array that can be watched: np.exp of it is kept by the node of exp, as `ans`."""
+
+    seen = []
+
+    def f(x):
+        y = np.exp(x)
+        seen.append(weakref.ref(y.value))
+        return np.sum(y)
+
+    gc.disable()  # by reference counts alone, without the collector's help
+    try:
+        grad(f)(np.ones(3).view(Watched))
+        assert seen[0]() is None
+    finally:
+        gc.enable()
