@@ -7,6 +7,9 @@ beside its floor, the same distance between two sets of real data.
 import dataclasses
 
 import numpy as np
+import scipy.optimize
+
+from minigan import autograd
 
 
 def sliced_wasserstein(a, b, rng, projections=256):
@@ -28,15 +31,16 @@ def sliced_wasserstein(a, b, rng, projections=256):
 def linear_separability(latents, factors):
     """How well a hyperplane in latent space tells each factor's upper half from its lower half.
 
-    latents [N, D]; factors [N, F], those of the generated samples.  A linear classifier (least
-    squares; the paper takes an SVM) learns on the first half and is judged on the second.
+    latents [N, D]; factors [N, F], those of the generated samples.  A linear classifier (logistic
+    regression; the paper takes an SVM) learns on the first half and is judged on the second.
     Returns (score, accuracies [F]): score = exp(Σ H(Y|X)), X the prediction and Y the truth
     (StyleGAN, §4.2).  1 is perfect; 2ᶠ is chance.
     """
-    x = np.concatenate([latents, np.ones((len(latents), 1))], axis=1)
+    x = (latents - latents.mean(axis=0)) / (latents.std(axis=0) + 1e-8)
+    x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     half = len(x) // 2
     labels = factors > np.median(factors, axis=0)
-    weights = np.linalg.lstsq(x[:half], 2.0 * labels[:half] - 1, rcond=None)[0]
+    weights = np.stack([_logistic_regression(x[:half], y) for y in labels[:half].T], axis=1)
     predicted, true = x[half:] @ weights > 0, labels[half:]
     entropy = 0.0
     for p, y in zip(predicted.T, true.T, strict=True):
@@ -46,6 +50,17 @@ def linear_separability(latents, factors):
                 if q > 0:
                     entropy -= np.mean(p == side) * q * np.log(q)
     return float(np.exp(entropy)), np.mean(predicted == true, axis=0)
+
+
+def _logistic_regression(x, label):
+    """Weights [D] of the hyperplane x·w = 0 that best separates label True from False."""
+    sign = np.where(label, 1.0, -1.0)
+
+    def loss(w):
+        return np.mean(np.logaddexp(-sign * (x @ w), 0.0)) + 1e-4 * np.sum(w * w)
+
+    gradient = autograd.grad(loss)
+    return scipy.optimize.minimize(loss, np.zeros(x.shape[1]), jac=gradient, method="L-BFGS-B").x
 
 
 def variance_split(G, rng, n=512):

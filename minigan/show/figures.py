@@ -48,6 +48,27 @@ def new(rows=1, columns=1, size=(8.0, 3.2), title=None, **kwargs):
     return fig, axes
 
 
+def signals(rows, title, alt, titles=None, size=None, ylim=None):
+    """Signals in a grid: a labelled row for each entry of `rows`, a column for each signal.
+
+    rows: {label: [N, 1, L]}, or {label: (colour, [N, 1, L])} with a colour of COLOURS.
+    titles: a text above each column; ylim: (low, high), to compare figures.  Returns a `picture`.
+    """
+    n = max(len(x[1]) if isinstance(x, tuple) else len(x) for x in rows.values())
+    size = size or (10.0, 0.5 + 1.15 * len(rows))
+    fig, axes = new(len(rows), n, size, title, sharex=True, sharey=True, squeeze=False)
+    for (label, x), row in zip(rows.items(), axes, strict=True):
+        colour, x = x if isinstance(x, tuple) else ("generated", x)
+        for ax, signal in zip(row, x, strict=False):
+            ax.plot(signal[0], color=COLOURS[colour], linewidth=1.5)
+            ax.tick_params(labelsize=7)
+        row[0].set_ylabel(label, fontsize=9)
+    axes[0, 0].set(ylim=ylim)  # shared by all
+    for ax, text in zip(axes[0], titles or (), strict=False):
+        ax.set_title(text, fontsize=9)
+    return picture(fig, alt)
+
+
 def png(fig, dpi=144):
     """The figure as PNG bytes."""
     file = io.BytesIO()
