@@ -19,7 +19,9 @@ def toy_report(adain_on, seed):
         return float(np.mean(np.std(G(z, **noise), axis=0)))
 
     print(f"AdaIN {'on' if adain_on else 'off'}, seed {seed}, 256 signals")
-    print(f"  spread of the outputs                     {spread(z, noise_mode='random', rng=rng):.4f}")
+    print(
+        f"  spread of the outputs                     {spread(z, noise_mode='random', rng=rng):.4f}"
+    )
     print("what that number hides: where the spread comes from")
     print(f"  many latents, the same noise              {spread(z):.4f}")
     print(f"  the same latent, fresh noise              "

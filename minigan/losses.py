@@ -24,8 +24,8 @@ def d_logistic(real_logits, fake_logits):
 def g_nonsaturating(fake_logits):
     """G's loss: mean softplus(−D(fake)).  Logits [N, 1]; returns ().
 
-    Goodfellow et al. 2014, §3: maximise log D(G(z)), which still has a slope where D is sure, unlike
-    minimising log(1 − D(G(z))).
+    Goodfellow et al. 2014, §3: maximise log D(G(z)), which still has a slope where D is sure,
+    unlike minimising log(1 − D(G(z))).
     """
     return np.mean(softplus(-fake_logits))
 
@@ -34,8 +34,8 @@ def r1_penalty(discriminator, images, gamma):
     """(γ/2)·mean ‖∇ₓ D(x)‖² over real images x; the square is summed over channels and positions.
 
     discriminator: images [N, C, …] -> logits [N, 1].  gamma: γ ≥ 0.  Returns ().
-    Mescheder et al. 2018 (arXiv 1801.04406), Eq. 9.  To train D it is differentiated once more, with
-    respect to D's parameters: a gradient of a gradient.
+    Mescheder et al. 2018 (arXiv 1801.04406), Eq. 9.  To train D it is differentiated once more,
+    with respect to D's parameters: a gradient of a gradient.
     """
     # Sample n's logit depends on image n (and, through minibatch statistics, a little on the rest),
     # so the gradient of the sum is the stack of the gradients.

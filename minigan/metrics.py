@@ -15,8 +15,8 @@ from minigan import autograd
 def sliced_wasserstein(a, b, rng, projections=256):
     """Root mean squared 2-Wasserstein distance of two sample sets along random directions.
 
-    a, b: [N, …], as many of each.  Random unit directions from rng (numpy Generator); along one, the
-    distance is that of the sorted values.  Rabin et al. 2011.  The unit is that of a and b.
+    a, b: [N, …], as many of each.  Random unit directions from rng (numpy Generator); along one,
+    the distance is that of the sorted values.  Rabin et al. 2011.  The unit is that of a and b.
     Raises: ValueError if the shapes differ.
     """
     if a.shape != b.shape:

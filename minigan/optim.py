@@ -55,7 +55,7 @@ class Adam:
 
 
 def ema_beta(batch, half_life):
-    """Decay per step for an average whose half-life is `half_life` images: 0.5^(batch/half_life)."""
+    """Decay per step of an average with a half-life in images: 0.5^(batch/half_life)."""
     return 0.5 ** (batch / half_life)
 
 

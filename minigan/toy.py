@@ -1,9 +1,9 @@
 """Part 1: a StyleGAN for one-dimensional signals, in plain NumPy, to be read from top to bottom.
 
 It is the first StyleGAN (Karras et al. 2018, arXiv 1812.04948, §2) with one spatial axis instead of
-two: a mapping network, a learned constant, blocks 4 → 8 → 16 → 32, noise, AdaIN.  Three rivals share
-its code, so that the paper's claims can be tried: see `Config.style`.  Parameters follow the naming
-of StyleGAN2's official state dicts; signals are [N, 1, L], as images are [N, C, H, W].
+two: a mapping network, a learned constant, blocks 4 → 8 → 16 → 32, noise, AdaIN.  Three rivals
+share its code, so that the paper's claims can be tried: see `Config.style`.  Parameters follow the
+naming of StyleGAN2's official state dicts; signals are [N, 1, L], as images are [N, C, H, W].
 
 Read first: nothing.  Read next: `toy_training.py`.  Not here: two dimensions, speed.
 """
@@ -38,8 +38,13 @@ class Config:
         for name in ("z_dim", "w_dim", "channels", "num_layers", "d_channels"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0):
                 raise ValueError(f"Config: {name} is {getattr(self, name)!r}; expected an int > 0")
+        if self.style == "concat_z" and self.z_dim != self.w_dim:
+            raise ValueError(
+                f"Config: z_dim is {self.z_dim} and w_dim {self.w_dim}; expected equal, since "
+                "style 'concat_z' takes z itself for w"
+            )
         length = self.img_resolution
-        if length < 4 or length & (length - 1):
+        if not isinstance(length, int) or length < 4 or length & (length - 1):
             raise ValueError(f"Config: img_resolution is {length!r}; expected a power of two ≥ 4")
 
     @property
@@ -97,7 +102,7 @@ def adain(x, scale, bias):
     """Adaptive instance normalisation (Eq. 1): x [N, C, L]; scale, bias [N, C] -> [N, C, L].
 
     Each channel leaves with mean `bias` and standard deviation |scale + 1|, whatever it came with.
-    The paper multiplies by y_s, whose bias starts at 1; the code, like ours, by 1 + scale: the same.
+    The paper multiplies by y_s, whose bias starts at 1; its code, like ours, by 1 + scale.
     """
     return instance_norm(x) * (scale[:, :, None] + 1) + bias[:, :, None]
 
@@ -170,7 +175,7 @@ def truncate(ws, w_avg, psi, cutoff=None):
 
 
 def style_mix(ws_coarse, ws_fine, crossover):
-    """The first `crossover` layers from one, the rest from the other (§3.1): both [N, num_ws, D]."""
+    """The first `crossover` layers of one, the others of the other (§3.1): [N, num_ws, w_dim]."""
     return np.concatenate([ws_coarse[:, :crossover], ws_fine[:, crossover:]], axis=1)
 
 
@@ -190,7 +195,7 @@ class Generator:
     def init(cls, config, rng, noise_strength=0.0):
         """Fresh weights, float32.  rng: numpy.random.Generator.
 
-        noise_strength: where the noise starts; 0 in the paper, above it to look at an untrained toy.
+        noise_strength: where it starts; 0 in the paper, more to look at an untrained toy.
         """
         _is_rng(rng)
         buffers = {"mapping.w_avg": np.zeros(config.w_dim, np.float32)}
@@ -231,8 +236,9 @@ class Generator:
         """
         check_array("ws", ws, (None, self.num_ws, self.config.w_dim))
         if noise_mode not in ("const", "none", "random"):
-            raise ValueError(f"Generator: noise_mode is {noise_mode!r}; expected 'const', 'none' or "
-                             "'random'")  # fmt: skip
+            raise ValueError(
+                f"Generator: noise_mode is {noise_mode!r}; expected 'const', 'none' or 'random'"
+            )
         if noise_mode == "random":
             _is_rng(rng)
         noises = {}
@@ -256,7 +262,7 @@ class Generator:
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator:
-    """D: signals [N, 1, L] -> logits [N, 1].  The generator's mirror, with no style and no noise."""
+    """D: signals [N, 1, L] -> logits [N, 1].  G's mirror, without styles and noise."""
 
     config: Config
     params: dict

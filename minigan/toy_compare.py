@@ -96,17 +96,18 @@ def read(path):
 
 
 def summary(rows):
-    """A text table of the mean ± standard deviation over seeds, a line per style."""
-    columns = ("distance", "floor", "separability_z", "separability_w", "w_share", "noise_share")
+    """A text table of the mean ± standard deviation over seeds (two or more), a line per style."""
+    columns = {"distance": 3, "floor": 3, "separability_z": 1, "separability_w": 1, "w_share": 3}
     seeds = len({row["seed"] for row in rows})
     lines = [f"mean ± standard deviation over {seeds} seeds, {int(rows[0]['steps'])} steps each"]
-    lines.append(f"{'style':10}{'parameters':>11}" + "".join(f"{c:>18}" for c in columns))
+    lines.append(f"{'style':9}{'parameters':>10}" + "".join(f"{c:>16}" for c in columns))
     for style in toy.STYLES:
         some = [row for row in rows if row["style"] == style]
         cells = []
-        for column in columns:
+        for column, digits in columns.items():
             values = [row[column] for row in some if row[column] is not None]
-            cells.append(f"{np.mean(values):.4f} ± {np.std(values):.4f}" if values else "–")
+            mean, spread = (np.mean(values), np.std(values, ddof=1)) if values else (0, 0)
+            cells.append(f"{mean:.{digits}f} ± {spread:.{digits}f}" if values else "–")
         count = int(some[0]["parameters"])
-        lines.append(f"{style:10}{count:>11}" + "".join(f"{c:>18}" for c in cells))
+        lines.append(f"{style:9}{count:>10}" + "".join(f"{c:>16}" for c in cells))
     return "\n".join(lines)

@@ -205,7 +205,7 @@ def test_random_expressions_agree_with_hips_autograd(tree, seed):
     every = tuple(range(len(SHAPES)))
     x = dict(enumerate(xs))
     # tanh's own rule loses digits where it saturates; both libraries do, each in its own way
-    close = dict(rtol=1e-7, atol=1e-9)
+    close = {"rtol": 1e-7, "atol": 1e-9}
     first, reference = grad(ours)(x), hips.grad(theirs, every)(*xs)
     for i in every:
         np.testing.assert_allclose(first[i], reference[i], **close)

@@ -7,7 +7,7 @@ functions of this same table, so it can be differentiated again.  Broadcasting i
 scalar would turn float32 into float64 (NEP 50).
 """
 
-# ruff: noqa: E501, E731
+# ruff: noqa: E501
 # fmt: off
 
 import math

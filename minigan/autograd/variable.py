@@ -1,9 +1,9 @@
 """The array that records.  Read first; then `rules.py`.
 
-A `Variable` is an array (`value`) and the `Node` of the operation that made it.  The node keeps what
-its rule names and nothing else: not the result, unless the rule says `ans`.  Nested `grad`s each
-have a level; an operation is recorded at the highest level among its arguments, and computed on the
-values inside, which may be variables of a lower level, where it is recorded in turn.
+A `Variable` is an array (`value`) and the `Node` of the operation that made it.  The node keeps
+what its rule names and nothing else: not the result, unless the rule says `ans`.  Nested `grad`s
+each have a level; an operation is recorded at the highest level among its arguments, and computed
+on the values inside, which may be variables of a lower level, where it is recorded in turn.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The vocabulary of checks.  Every failure says what was got, what was expected, and the usual cause.
+"""The vocabulary of checks.  A failure says what was got, what was expected, and the usual cause.
 
 Types are compared before values, so that an object whose == always says yes does not pass.
 """
@@ -23,7 +23,9 @@ def array(what, got, shape, dtype=None, usual=""):
     if dtype is not None and got.dtype != dtype:
         _fail(f"{what} has the wrong dtype", got.dtype, np.dtype(dtype), usual)
     if np.isnan(got).any():
-        _fail(f"{what} has values that are not numbers", f"{np.isnan(got).sum()} NaN", "none", usual)
+        _fail(
+            f"{what} has values that are not numbers", f"{np.isnan(got).sum()} NaN", "none", usual
+        )
     return got
 
 

@@ -13,7 +13,9 @@ import nbformat
 from minigan.grading.cells import NOT_WRITTEN, check_of, is_solution
 
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION\n?", re.M | re.S)
-_HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS\n?", re.M | re.S)
+_HIDDEN = re.compile(
+    r"^[ \t]*### BEGIN HIDDEN TESTS\n.*?^[ \t]*### END HIDDEN TESTS\n?", re.M | re.S
+)
 
 
 def stub(source):
@@ -23,7 +25,9 @@ def stub(source):
     """
     text, count = _SOLUTION.subn(rf'\1raise NotImplementedError("{NOT_WRITTEN}")\n', source + "\n")
     if not count:
-        raise ValueError("a solution cell needs ### BEGIN SOLUTION and ### END SOLUTION:\n" + source)
+        raise ValueError(
+            "a solution cell needs ### BEGIN SOLUTION and ### END SOLUTION:\n" + source
+        )
     return text.rstrip("\n")
 
 
@@ -45,8 +49,10 @@ def exercise(solution):
             grade_ids.append(check.grade_id)
             cell.source = _HIDDEN.sub("", cell.source + "\n").rstrip("\n")
             if not cell.source.strip():
-                raise ValueError(f"check {check.grade_id!r} is empty once its hidden tests are gone; "
-                                 "an unwritten answer would pass it")  # fmt: skip
+                raise ValueError(
+                    f"check {check.grade_id!r} is empty once its hidden tests are gone; "
+                    "an unwritten answer would pass it"
+                )
         else:
             cell.outputs, cell.execution_count = [], None
     if not grade_ids or len(set(grade_ids)) != len(grade_ids):

@@ -76,7 +76,7 @@ def png(fig, dpi=144):
     return file.getvalue()
 
 
-class picture:  # noqa: N801  (used as a function: show.picture(fig, alt=…))
+class picture:
     """A figure as a notebook output, with the alt text that a screen reader speaks.
 
     Raises: ValueError unless alt says something (20 characters or more).

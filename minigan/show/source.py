@@ -7,7 +7,7 @@ import pathlib
 import minigan
 
 
-class source:  # noqa: N801  (used as a function: show.source(fn))
+class source:
     """The source of a function or class, displayed with its file and line.
 
     Raises: TypeError for what has no Python source, such as NumPy's compiled functions.
@@ -32,5 +32,9 @@ class source:  # noqa: N801  (used as a function: show.source(fn))
         from pygments.formatters import HtmlFormatter
         from pygments.lexers import PythonLexer
 
-        code = highlight(self.text, PythonLexer(), HtmlFormatter(noclasses=True, style="friendly"))
+        # JupyterLab would wrap long lines in the middle of a word
+        formatter = HtmlFormatter(
+            noclasses=True, style="friendly", prestyles="white-space: pre; overflow-x: auto"
+        )
+        code = highlight(self.text, PythonLexer(), formatter)
         return f"<p><em>{html.escape(self.where)}</em></p>{code}"

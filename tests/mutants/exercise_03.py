@@ -186,7 +186,9 @@ def r1_grads__correct_by_hand_written_slopes(params, x, gamma):
 
 def r1_grads__detached(params, x, gamma):
     def penalty(p):
-        return gamma / 2 * np.mean(np.sum(stop_gradient(_slopes(p, x)) ** 2, axis=1)) + 0 * p["a"][0]
+        return (
+            gamma / 2 * np.mean(np.sum(stop_gradient(_slopes(p, x)) ** 2, axis=1)) + 0 * p["a"][0]
+        )
 
     return grad(penalty)(params)
 

@@ -1,0 +1,212 @@
+"""Making exercises, and grading one with a real `pytest --nbval`."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+
+from minigan.grading import cells, expect, plugin, release
+
+ROOT = pathlib.Path(__file__).parent.parent
+EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
+
+
+def pytest_nbval(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def graded(**changes):
+    meta = {"nbgrader": {"grade": True, "grade_id": "a", "points": 2}, "minigan": {"task": "1"}}
+    cell = nbformat.v4.new_code_cell(
+        "check()\n### BEGIN HIDDEN TESTS\nsecret()\n### END HIDDEN TESTS\n"
+    )
+    cell.metadata.update(meta | changes)
+    return cell  # fmt: skip
+
+
+# ---- release ----------------------------------------------------------------------------------------
+
+
+def test_stub_keeps_all_but_the_solution():
+    source = (
+        'def f(x):\n    """Doc."""\n    ### BEGIN SOLUTION\n    return 2 * x\n    ### END SOLUTION'
+    )
+    expected = 'def f(x):\n    """Doc."""\n    raise NotImplementedError("not yet written")'
+    assert release.stub(source) == expected
+    assert release.stub(source + "\n\n\n" + source).count("not yet written") == 2
+    with pytest.raises(ValueError, match="needs ### BEGIN"):
+        release.stub("def f(x):\n    return 2 * x")
+
+
+def test_exercise_hides_and_clears_and_keeps_ids():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1"), graded()])
+    notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="2")]
+    made = release.exercise(notebook)
+    assert made.cells[1].source == "check()" and made.cells[0].outputs == []
+    assert [c.id for c in made.cells] == [c.id for c in notebook.cells]
+    assert "secret" in notebook.cells[1].source  # the solution is left alone
+
+
+def test_a_check_that_would_pass_unwritten_is_refused():
+    cell = graded()
+    cell.source = cell.source.replace("check()\n", "")
+    with pytest.raises(ValueError, match="'a' is empty once its hidden tests are gone"):
+        release.exercise(nbformat.v4.new_notebook(cells=[cell]))
+    with pytest.raises(ValueError, match="different grade_ids; found"):
+        release.exercise(nbformat.v4.new_notebook(cells=[graded(), graded()]))
+    with pytest.raises(ValueError, match="its metadata needs"):
+        release.exercise(nbformat.v4.new_notebook(cells=[graded(minigan={})]))
+
+
+def test_exercises_are_those_of_the_solutions(tmp_path):
+    assert release.release(ROOT / "solutions", ROOT / "exercises", check=True) == []
+    made = release.release(ROOT / "solutions", tmp_path)
+    assert made == [p.name for p in EXERCISES]
+    assert release.release(ROOT / "solutions", tmp_path) == []
+    (tmp_path / made[0]).write_text("old")
+    (tmp_path / "99_gone.ipynb").write_text("{}")
+    stale = release.release(ROOT / "solutions", tmp_path, check=True)
+    assert sorted(stale) == [made[0], "99_gone.ipynb"]
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
+def test_metadata_is_nbgraders(path):
+    keys = {"schema_version", "grade", "grade_id", "locked", "points", "solution", "task",
+            "cell_type"}  # fmt: skip
+    notebook = nbformat.read(path, as_version=4)
+    marked = [c for c in notebook.cells if "nbgrader" in c.metadata]
+    assert all(set(c.metadata.nbgrader) == keys for c in marked)
+    assert {c.metadata.nbgrader.schema_version for c in marked} == {3}
+    solutions = [c for c in marked if cells.is_solution(c)]
+    assert all(cells.NOT_WRITTEN in c.source and "SOLUTION" not in c.source for c in solutions)
+    assert not any("HIDDEN" in c.source for c in notebook.cells)
+    tasks = {cells.check_of(c).task for c in marked if cells.check_of(c)}
+    assert tasks == {c.metadata.minigan.task for c in solutions}
+    for c in solutions:  # the package's own answers exist under these names
+        for name in c.metadata.minigan.answers:
+            parts = name.split(".")
+            module = __import__(".".join(parts[:2]), fromlist=["x"])
+            for part in parts[2:]:
+                module = getattr(module, part)
+            assert callable(module)
+
+
+# ---- expect -----------------------------------------------------------------------------------------
+
+
+class Liar:
+    def __eq__(self, other):
+        return True
+
+
+@pytest.mark.parametrize(
+    "check, message",
+    [
+        (lambda: expect.array("y", [1, 2], (2,)), r"(?s)y is not an array.*got: +list"),
+        (lambda: expect.array("y", Liar(), (2,)), r"(?s)y is not an array.*got: +Liar"),
+        (lambda: expect.array("y", np.ones(3), (2,)), r"(?s)wrong shape.*\(3,\).*\(2,\)"),
+        (lambda: expect.array("y", np.ones(2), (2,), np.float32), r"(?s)wrong dtype.*float64"),
+        (lambda: expect.array("y", np.array([np.nan]), (1,)), r"(?s)not numbers.*1 NaN"),
+        (
+            lambda: expect.close("y", np.array([1.0, 2.0]), np.array([1.0, 3.0]), usual="oops"),
+            r"(?s)the values are not.*2 at \[1\].*3.*usual cause: oops",
+        ),
+        (lambda: expect.close("y", Liar(), 1.0), "y is not an array"),
+        (lambda: expect.true("it holds", Liar(), "a", "b"), r"(?s)it holds.*got: +a"),
+        (lambda: expect.choice("why", "b", "c", {"b": "No."}), r"why: b is not it.  No\."),
+        (lambda: expect.choice("why", Liar(), "c", {"b": "No."}), r"(?s)not one of.*b, c"),
+    ],
+)
+def test_a_failing_check_says_got_and_expected(check, message):
+    with pytest.raises(AssertionError, match=message):
+        check()
+
+
+def test_passing_checks_pass():
+    expect.close("y", np.float32(1.0), 1.0)
+    expect.true("it holds", np.bool_(True), "a", "b")
+    expect.choice("why", "c", "c", {"b": "No."})
+
+
+# ---- the plugin -------------------------------------------------------------------------------------
+
+
+def test_grade_table():
+    outcome = {"task": "1 · A", "grade_id": "a", "points": 1, "earned": 1, "feedback": ""}
+    other = outcome | {"grade_id": "b", "points": 2.5, "earned": 0, "feedback": "no\nno"}
+    assert plugin.grade_table([outcome, other]) == [
+        "1 · A  1 / 3.5",
+        "    no",
+        "    no",
+        "total  1 / 3.5",
+    ]
+
+
+def test_exercises_as_shipped_score_zero_and_nothing_else_fails():
+    run = pytest_nbval("--nbval", "-n", "2", "--dist", "loadfile", "exercises")
+    table = run.stdout[run.stdout.index("= grades:") :]
+    assert run.returncode == 1
+    for path in EXERCISES:
+        checks = [cells.check_of(c) for c in nbformat.read(path, as_version=4).cells]
+        checks = [check for check in checks if check]
+        mine = table[table.index(f"grades: {path.name}") :].split("= grades:")[0]
+        total = sum(check.points for check in checks)
+        assert f"  0 / {total:g}" in mine and mine.count("not yet written") == len(
+            {check.task for check in checks}
+        )
+        failed = re.findall(rf"FAILED exercises/{path.name}::", run.stdout)
+        assert len(failed) == len(checks)  # the graded cells, no other
+    assert "error" not in run.stdout.lower().replace("notimplementederror", "")
+
+
+def test_partial_credit_and_feedback(tmp_path):
+    """A student who has solved task 1, got task 2 wrong, and left the rest."""
+    name = "02_mapping_and_adain.ipynb"
+    notebook = nbformat.read(ROOT / "exercises" / name, as_version=4)
+    solved = nbformat.read(ROOT / "solutions" / name, as_version=4)
+    for cell, solution in zip(notebook.cells, solved.cells, strict=True):
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if grade_id == "adain":
+            cell.source = solution.source
+        if grade_id == "pixel_norm":
+            cell.source = (
+                "def pixel_norm(z):\n    return z / np.sqrt((z**2).sum(axis=1, keepdims=True))"
+            )
+    nbformat.write(notebook, tmp_path / name)
+    run = pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path)
+    table = run.stdout[run.stdout.index("= grades:") :]
+    assert re.search(r"1 · AdaIN +3 / 3", table)
+    assert re.search(r"2 · PixelNorm +0 / 2", table) and "the sum was taken instead of" in table
+    assert re.search(r"3 · Noise +0 / 2\n +not yet written", table)
+    assert re.search(r"total +3 / 11", table)
+    assert "Traceback" not in run.stdout  # the check's words, not the kernel's traceback
+
+
+def test_an_exception_and_a_syntax_error_are_named(tmp_path):
+    name = "02_mapping_and_adain.ipynb"
+    notebook = nbformat.read(ROOT / "exercises" / name, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "adain":
+            cell.source = "def adain(x, scale, bias):\n    return x * scale"
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "pixel_norm":
+            cell.source = "def pixel_norm(z) return z"
+    nbformat.write(notebook, tmp_path / name)
+    table = pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path).stdout.split("= grades:")[1]
+    assert "ValueError: operands could not be broadcast" in table
+    assert "NameError: name 'pixel_norm' is not defined" in table
+
+
+def test_the_plugin_does_nothing_without_nbval(tmp_path):
+    shutil.copy(EXERCISES[0], tmp_path)
+    (tmp_path / "test_one.py").write_text(
+        "import os\ndef test_one(request):\n"
+        "    assert not request.config.pluginmanager.hasplugin('minigan-grading-run')\n"
+    )
+    run = pytest_nbval(tmp_path, cwd=tmp_path)
+    assert "1 passed" in run.stdout and "grades" not in run.stdout

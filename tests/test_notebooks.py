@@ -1,0 +1,100 @@
+"""What every lesson promises, read from the files; that they run is `pytest --nbval notebooks`."""
+
+import pathlib
+import re
+import tomllib
+
+import nbformat
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+EVERY = LESSONS + [
+    p for d in ("exercises", "solutions") for p in sorted((ROOT / d).glob("*.ipynb"))
+]
+TAGS = {"nbval-ignore-output", "raises-exception"}
+CHANGING = re.compile(r"\btime\b|timeit|perf_counter|\.train\(|variance_split|linear_separability")
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_form_of_a_lesson(path):
+    cells = read(path).cells
+    assert 20 <= len(cells) <= 40
+    assert re.match(r"# \d\d · .+\n+\*\d+ minutes · .+ · .+ of machine time\*", cells[0].source)
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert "Predict" in text and "## Recall" in text and "One step further" in text
+    assert text.count("<details>") == text.count("</details>") >= 3
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 32, cell.source
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_cells_are_tagged_and_clean(path):
+    ids = [cell.id for cell in read(path).cells]
+    assert len(set(ids)) == len(ids)
+    for cell in code_cells(path):
+        tags = set(cell.metadata.get("tags", ()))
+        assert tags <= TAGS, tags
+        if not tags:  # compared with the stored output: only what never changes
+            assert not CHANGING.search(cell.source), cell.source
+            assert all(o.output_type == "stream" and o.name == "stdout" for o in cell.outputs)
+            assert sum(len(o.text.splitlines()) for o in cell.outputs) <= 40
+        errors = [o for o in cell.outputs if o.output_type == "error"]
+        assert not errors or "raises-exception" in tags
+        assert all(o.get("name") != "stderr" for o in cell.outputs), cell.source
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_every_lesson_was_run_and_every_picture_has_alt_text(path):
+    pictures = 0
+    for cell in code_cells(path):
+        assert cell.execution_count is not None
+        assert "pyplot" not in cell.source and "plt." not in cell.source
+        for output in cell.outputs:
+            data = output.get("data", {})
+            assert "image/png" not in data, "a figure that did not go through show.picture"
+            for image in re.findall(r"<img [^>]*>", str(data.get("text/html", ""))):
+                pictures += 1
+                assert re.search(r'alt="[^"]{20,}"', image)
+    assert pictures or path.stem.startswith("03")
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_no_path_of_a_machine(path):
+    text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", path.read_text(encoding="utf-8"))
+    assert not re.search(r"/(home|root|tmp|work|Users|usr)/", text)
+
+
+@pytest.mark.parametrize("path", [*EVERY, ROOT / "README.md"], ids=lambda p: p.stem)
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)", text):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+
+
+def test_the_map_names_every_lesson_with_its_minutes():
+    maps = [(ROOT / "README.md").read_text(), read(ROOT / "notebooks/00_start_here.ipynb").cells]
+    for text in (maps[0], "\n".join(cell.source for cell in maps[1])):
+        for path in LESSONS:
+            minutes = re.search(r"\*(\d+) minutes", read(path).cells[0].source)[1]
+            number = path.stem[:2]
+            assert re.search(rf"\*\*{number}\*\*.*\| {minutes} \|", text), number
+
+
+def test_environment_lists_what_pyproject_asks_for():
+    import yaml
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {*project["dependencies"], *project["optional-dependencies"]["lab"],
+              *project["optional-dependencies"]["test"], "-e ."}  # fmt: skip
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert set(listed[-1]["pip"]) == wanted

@@ -1,0 +1,384 @@
+"""The toy against the official layers' vectors, SciPy, and a second way to write it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import scipy.signal
+
+from minigan import autograd, metrics, toy, toy_compare, toy_training
+from minigan.data import signals
+
+CONFIG = toy.Config(z_dim=4, w_dim=3, channels=5, d_channels=5, num_layers=2)
+
+
+def generator(rng, style="adain", **changes):
+    """A float32 generator with every parameter away from its special start."""
+    G = toy.Generator.init(dataclasses.replace(CONFIG, style=style, **changes), rng)
+    params = {k: p + 0.3 * rng.standard_normal(p.shape, np.float32) for k, p in G.params.items()}
+    w_avg = rng.standard_normal(G.config.w_dim, np.float32)
+    return dataclasses.replace(G, params=params, buffers=G.buffers | {"mapping.w_avg": w_avg})
+
+
+def in_float64(G):
+    convert = lambda d: {k: v.astype(np.float64) for k, v in d.items()}  # noqa: E731
+    return dataclasses.replace(G, params=convert(G.params), buffers=convert(G.buffers))
+
+
+def latents(rng, n, d=4, dtype=np.float32):
+    return rng.standard_normal((n, d)).astype(dtype)
+
+
+# ---- parts, against code that is not ours ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", [0, 2])
+def test_dense_is_the_official_layer(golden, case):
+    arrays, meta = golden("ops/small_layers")
+    kind = meta["cases"][case]
+    params = {f"fc.{k}": arrays[f"c{case:02d}_param_{k}"] for k in ("weight", "bias")}
+    lr = kind["ctor"].get("lr_multiplier", 1)
+    got = toy.dense(params, "fc", arrays[f"c{case:02d}_x0"].astype(np.float64), lr_multiplier=lr)
+    np.testing.assert_allclose(got, arrays[f"c{case:02d}_y"], rtol=0, atol=3e-6)
+
+
+@pytest.mark.parametrize("case", [10, 13])
+def test_minibatch_stddev_is_the_official_layer(golden, case):
+    arrays, _ = golden("ops/small_layers")
+    x, y = arrays[f"c{case:02d}_x0"].astype(np.float64), arrays[f"c{case:02d}_y"]
+    n, c = x.shape[:2]
+    got = toy.minibatch_stddev(x.reshape(n, c, -1))
+    np.testing.assert_allclose(got, y.reshape(n, c + 1, -1), rtol=0, atol=1e-12 * np.abs(y).max())
+
+
+def test_conv1d_is_scipys_correlation(rng):
+    x, w = rng.normal(size=(2, 3, 8)), rng.normal(size=(4, 3, 3))
+    got = toy.conv1d({"c.weight": w}, "c", x)
+    for n in range(2):
+        for o in range(4):
+            want = sum(scipy.signal.correlate(x[n, i], w[o, i], "same") for i in range(3))
+            np.testing.assert_allclose(got[n, o], want * math.sqrt(2 / 9))
+
+
+def test_upsample_is_zero_insertion_and_1331(rng):
+    x = rng.normal(size=(1, 1, 6))
+    stuffed = np.zeros(12)
+    stuffed[::2] = x[0, 0]
+    want = scipy.signal.convolve(stuffed, [0.25, 0.75, 0.75, 0.25])[1:-2]
+    np.testing.assert_allclose(toy.upsample(x)[0, 0], want, atol=1e-15)
+
+
+def test_pixel_norm_puts_latents_on_a_sphere(rng):
+    lengths = np.linalg.norm(toy.pixel_norm(rng.normal(3, 1, (9, 16))), axis=1)
+    np.testing.assert_allclose(lengths, 4.0, rtol=1e-6)
+
+
+def test_adain_sets_the_statistics_and_erases_the_old(rng):
+    x, scale, bias = rng.normal(3, 2, (2, 3, 16)), rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
+    y = toy.adain(x, scale, bias)
+    np.testing.assert_allclose(y.mean(axis=2), bias, atol=1e-12)
+    np.testing.assert_allclose(y.std(axis=2), np.abs(scale + 1), rtol=1e-6)
+    np.testing.assert_allclose(toy.adain(50 * x - 7, scale, bias), y, atol=1e-6)
+
+
+def test_one_spike_quiets_the_rest_of_a_channel(rng):
+    n, h = 4096, 400.0
+    x = rng.standard_normal((1, 1, n))
+    x[0, 0, 0] = h
+    assert toy.instance_norm(x)[0, 0, 1:].std() == pytest.approx((1 + h**2 / n) ** -0.5, rel=0.02)
+
+
+# ---- the whole, written a second way ----------------------------------------------------------------
+
+
+def reference(G, ws, noises):
+    """The generator, sample by sample, with SciPy: conv → noise → bias → lrelu → AdaIN."""
+    p = {k.removeprefix("synthesis."): v for k, v in G.params.items()}
+    out = []
+    for n, w in enumerate(ws):
+        x = p["b4.const"][0]
+        if G.config.style.startswith("concat"):
+            x = np.concatenate([x, np.repeat(w[0][:, None], 4, axis=1)])
+        for i, layer in enumerate(G.config.layer_names):
+            if i in (2, 4, 6):
+                stuffed = np.zeros((len(x), 2 * x.shape[1]))
+                stuffed[:, ::2] = x
+                x = scipy.signal.convolve(stuffed, [[0.25, 0.75, 0.75, 0.25]])[:, 1:-2]
+            if f"{layer}.weight" in p:
+                kernel = p[f"{layer}.weight"] * math.sqrt(2 / p[f"{layer}.weight"][0].size)
+                x = np.stack([scipy.signal.correlate(np.pad(x, ((0, 0), (1, 1))), k, "valid")[0]
+                              for k in kernel])  # fmt: skip
+            x = x + np.outer(
+                p[f"{layer}.noise_strength"], noises[layer][min(n, len(noises[layer]) - 1), 0]
+            )
+            x = x + p[f"{layer}.bias"][:, None]
+            x = np.maximum(x, 0.2 * x)
+            if G.config.style == "adain":
+                a = (
+                    p[f"{layer}.affine.weight"] @ w[i] / math.sqrt(len(w[i]))
+                    + p[f"{layer}.affine.bias"]
+                )
+                scale, bias = a[: len(x)], a[len(x) :]
+                x = (x - x.mean(axis=1)[:, None]) / np.sqrt(x.var(axis=1)[:, None] + 1e-8)
+                x = x * (1 + scale)[:, None] + bias[:, None]
+            elif G.config.style.startswith("concat"):
+                x = x / np.sqrt((x**2).mean(axis=0) + 1e-8)
+        out.append(p["torgb.weight"][:, :] @ x / math.sqrt(len(x)) + p["torgb.bias"][:, None])
+    return np.stack(out)  # fmt: skip
+
+
+@pytest.mark.parametrize("style", toy.STYLES)
+def test_synthesis_is_the_reference(style, rng):
+    G = in_float64(generator(rng, style, z_dim=3))
+    ws = rng.normal(size=(3, 8, 3))
+    noises = {
+        name: G.buffers[f"synthesis.{name}.noise_const"][None, None]
+        for name in G.config.layer_names
+    }
+    np.testing.assert_allclose(G.synthesis(ws), reference(G, ws, noises), rtol=1e-10, atol=1e-12)  # fmt: skip
+
+
+def test_mapping_is_the_reference(rng):
+    G = in_float64(generator(rng))
+    z = rng.normal(size=(3, 4))
+    x = z / np.sqrt((z**2).mean(axis=1)[:, None] + 1e-8)
+    for i in range(2):
+        weight, bias = (G.params[f"mapping.fc{i}.{k}"] for k in ("weight", "bias"))
+        x = x @ weight.T * 0.01 * math.sqrt(2 / weight.shape[1]) + 0.01 * bias
+        x = np.where(x > 0, x, 0.2 * x)
+    np.testing.assert_allclose(G.mapping(z), np.repeat(x[:, None], 8, axis=1), rtol=1e-12)
+
+
+# ---- the interface ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("style", toy.STYLES)
+def test_interface(style, rng):
+    G = generator(rng, style, z_dim=3)
+    z = latents(rng, 6, 3)
+    ws = G.mapping(z)
+    assert ws.shape == (6, G.num_ws, 3) and (G.num_ws, G.z_dim, G.img_resolution) == (8, 3, 32)
+    for mode in ("const", "none", "random"):
+        img = G(z, noise_mode=mode, rng=np.random.default_rng(1))
+        assert img.shape == (6, 1, 32) and img.dtype == np.float32
+        again = G.synthesis(ws, mode, np.random.default_rng(1))
+        assert np.array_equal(img, again)
+    assert toy.Discriminator.init(CONFIG, rng)(img[:4]).shape == (4, 1)
+
+
+def test_truncation(rng):
+    G, z = generator(rng), latents(rng, 5)
+    ws = G.mapping(z)
+    np.testing.assert_allclose(G.mapping(z, truncation_psi=0), np.broadcast_to(G.w_avg, ws.shape))
+    half = G.mapping(z, truncation_psi=0.5, truncation_cutoff=3)
+    np.testing.assert_allclose(half[:, :3], (ws[:, :3] + G.w_avg) / 2, rtol=1e-6)
+    assert np.array_equal(half[:, 3:], ws[:, 3:])
+    np.testing.assert_allclose(
+        G.mapping(z, truncation_psi=-1) + ws, np.broadcast_to(2 * G.w_avg, ws.shape), rtol=1e-5
+    )
+
+
+def test_style_mixing_takes_layers(rng):
+    a, b = rng.normal(size=(2, 1, 8, 3))
+    mixed = toy.style_mix(a, b, 3)
+    assert np.array_equal(mixed[:, :3], a[:, :3]) and np.array_equal(mixed[:, 3:], b[:, 3:])
+
+
+def test_without_adain_the_latent_does_nothing(rng):
+    G = generator(rng, "off")
+    x = G(latents(rng, 20))
+    assert np.array_equal(x, np.broadcast_to(x[:1], x.shape))
+    grads = autograd.grad(lambda z: np.sum(G(z) ** 2))(latents(rng, 4))
+    assert not grads.any()
+
+
+def test_a_fresh_generator_has_no_noise_yet(rng):
+    G = toy.Generator.init(CONFIG, rng)
+    z = latents(rng, 3)
+    assert np.array_equal(G(z, noise_mode="none"), G(z, noise_mode="random", rng=rng))
+    assert set(np.unique(G.params["synthesis.b4.const"])) == {1.0}
+
+
+@pytest.mark.parametrize("style", toy.STYLES)
+def test_derivatives_of_g_and_d_to_second_order(style, rng):
+    G = in_float64(generator(rng, style, img_resolution=8, z_dim=3))
+    z = latents(rng, 2, 3, np.float64)
+    some = {k: v for k, v in G.params.items() if "conv1" in k or "fc1" in k or "const" in k}
+
+    def output(some):
+        return dataclasses.replace(G, params=G.params | some)(z)
+
+    autograd.check_grads(output, some, order=2, rng=rng, tol=1e-5)
+    D = toy.Discriminator.init(dataclasses.replace(CONFIG, img_resolution=8), rng)
+    autograd.check_grads(lambda x: D(x), rng.normal(size=(4, 1, 8)), order=2, rng=rng, tol=1e-5)
+
+
+def test_training_losses_stay_float32_to_second_order(rng):
+    G, D = generator(rng), toy.Discriminator.init(CONFIG, rng)
+    real, z = signals.sample(4, rng), latents(rng, 4)
+    loss, grads = autograd.value_and_grad(toy_training.d_loss)(D.params, D, real, G(z), 1.0)
+    (g, w), g_grads = autograd.value_and_grad(toy_training.g_loss, has_aux=True)(
+        G.params, G, D, z, rng, mixing_prob=1.0
+    )
+    every = [loss, g, w, *grads.values(), *g_grads.values()]
+    assert {np.asarray(a).dtype for a in every} == {np.dtype(np.float32)}
+
+
+# ---- bad input --------------------------------------------------------------------------------------
+
+Z = np.zeros((2, 4), np.float32)
+BAD = {
+    "list": (lambda G, D: G([[0.0] * 4]), TypeError, "z is list; expected an array of float32"),
+    "integers": (lambda G, D: G(np.zeros((2, 4), int)), TypeError, "z is an array of int64"),
+    "z_dim": (lambda G, D: G(Z[:, :3]), ValueError, r"z has shape \(2, 3\); expected \[N, 4\]"),
+    "one z": (lambda G, D: G(Z[0]), ValueError, r"z has shape \(4,\); expected \[N, 4\]"),
+    "NaN": (lambda G, D: G(Z * np.nan), ValueError, "z holds 8 NaN; expected numbers"),
+    "ws": (lambda G, D: G.synthesis(np.zeros((2, 7, 3))), ValueError, r"ws has shape \(2, 7, 3\); expected \[N, 8, 3\]"),
+    "psi": (lambda G, D: G(Z, truncation_psi="0.7"), ValueError, "truncation_psi is '0.7'; expected a number"),
+    "psi NaN": (lambda G, D: G(Z, truncation_psi=math.nan), ValueError, "truncation_psi is nan"),
+    "cutoff": (lambda G, D: G(Z, truncation_cutoff=9), ValueError, "truncation_cutoff is 9; expected None or an int from 0 to 8"),
+    "labels": (lambda G, D: G(Z, Z), ValueError, "c was given; expected None"),
+    "noise": (lambda G, D: G(Z, noise_mode="off"), ValueError, "noise_mode is 'off'; expected 'const'"),
+    "no rng": (lambda G, D: G(Z, noise_mode="random"), TypeError, "rng is NoneType; expected a numpy.random.Generator"),
+    "seed": (lambda G, D: toy.Generator.init(CONFIG, 0), TypeError, "rng is int; expected"),
+    "image": (lambda G, D: D(np.zeros((2, 3, 32))), ValueError, r"img has shape \(2, 3, 32\); expected \[N, 1, 32\]"),
+    "batch": (lambda G, D: D(np.zeros((6, 1, 32))), ValueError, "batch size 6; expected a multiple of 4"),
+    "style": (lambda G, D: toy.Config(style="Adain"), ValueError, "style is 'Adain'; expected one of"),
+    "dims": (lambda G, D: toy.Config(style="concat_z", z_dim=8), ValueError, "z_dim is 8 and w_dim 16; expected equal"),
+    "length": (lambda G, D: toy.Config(img_resolution=24), ValueError, "img_resolution is 24; expected a power of two"),
+    "channels": (lambda G, D: toy.Config(channels=0), ValueError, "channels is 0; expected an int > 0"),
+    "signals": (lambda G, D: signals.read(np.zeros((2, 32))), ValueError, r"x has shape \(2, 32\); expected \[N, 1, 32\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_says_what_came_and_what_was_expected(name, rng):
+    call, error, message = BAD[name]
+    G, D = toy.Generator.init(CONFIG, rng), toy.Discriminator.init(CONFIG, rng)
+    with pytest.raises(error, match=message):
+        call(G, D)
+
+
+# ---- data and measures ------------------------------------------------------------------------------
+
+
+def test_factors_can_be_read_back(rng):
+    factors = signals.draw_factors(1000, rng)
+    x = signals.render(factors, rng)
+    assert x.shape == (1000, 1, 32) and x.dtype == np.float32
+    read = signals.read(x)
+    correlations = [np.corrcoef(factors[:, i], read[:, i])[0, 1] for i in range(4)]
+    assert min(correlations) > 0.94
+    np.testing.assert_allclose(signals.read(signals.clean(factors))[:, 0], factors[:, 0], atol=0.02)
+
+
+def test_chance_explains_its_share_of_the_data(rng):
+    factors = signals.draw_factors(20_000, rng)
+    chance = np.var(signals.render(factors, rng) - signals.clean(factors), axis=0).mean()
+    share = chance / np.var(signals.render(factors, rng), axis=0).mean()
+    assert 0.05 < share < 0.065  # "about 6 %" in lesson 04
+
+
+def test_sliced_wasserstein_of_a_shift(rng):
+    a = rng.normal(size=(500, 3))
+    shift = np.array([3.0, 0.0, 4.0])
+    got = metrics.sliced_wasserstein(a, rng.permutation(a) + shift, rng, projections=20_000)
+    assert got == pytest.approx(5 / math.sqrt(3), rel=0.02)  # the mean of cos² is 1/3
+    with pytest.raises(ValueError, match="expected equal"):
+        metrics.sliced_wasserstein(a, a[1:], rng)
+
+
+def test_separability_of_separable_and_of_random_factors(rng):
+    latents = rng.normal(size=(4000, 3))
+    score, accuracy = metrics.linear_separability(latents, latents @ rng.normal(size=(3, 2)))
+    assert score < 1.2 and accuracy.min() > 0.97
+    score, accuracy = metrics.linear_separability(latents, rng.normal(size=(4000, 2)))
+    assert score == pytest.approx(4, rel=0.01) and accuracy.max() < 0.55
+
+
+def test_variance_split_of_a_known_generator(rng):
+    @dataclasses.dataclass(frozen=True)
+    class Known:
+        """Variance 9 from w, 16 from noise; its one layer's noise map is a buffer."""
+
+        buffers: dict
+        z_dim = 2
+
+        def mapping(self, z):
+            return np.repeat(z[:, None], 1, axis=1)
+
+        def synthesis(self, ws, noise_mode="const", rng=None):
+            noise = self.buffers["synthesis.b4.noise_const"]
+            if noise_mode == "random":
+                noise = rng.standard_normal((len(ws), 2))
+            return (3 * ws[:, 0] + 4 * noise)[:, None]
+
+    G = Known({"synthesis.b4.noise_const": np.zeros(2)})
+    split = metrics.variance_split(G, rng, n=20_000)
+    assert split["w"] == pytest.approx(9 / 25, abs=0.02)
+    assert split["w"] + split["noise"] == pytest.approx(1)
+    ((name, w, noise),) = split["layers"]
+    assert name == "b4" and w == pytest.approx(9 / 25, abs=0.03) and noise > 0.05
+
+
+# ---- training ---------------------------------------------------------------------------------------
+
+SHORT = toy_training.Training(steps=5, batch=4)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    first, second = (toy_training.train(CONFIG, np.random.default_rng(3), SHORT)[0] for _ in "ab")
+    other = toy_training.train(CONFIG, np.random.default_rng(4), SHORT)[0]
+    assert all(np.array_equal(first.params[k], second.params[k]) for k in first.params)
+    assert np.array_equal(first.w_avg, second.w_avg) and first.w_avg.any()
+    assert not np.array_equal(
+        first.params["synthesis.b4.const"], other.params["synthesis.b4.const"]
+    )
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step(rng):
+    bad = dataclasses.replace(SHORT, lr=1e30)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises((FloatingPointError, ValueError), match="step [0-9]|NaN"),
+    ):
+        toy_training.train(CONFIG, rng, bad)
+
+
+def test_rivals_have_as_many_parameters():
+    target = toy_compare.parameters(toy.Config())
+    for style in toy.STYLES:
+        assert toy_compare.parameters(toy_compare.matched(style)) == pytest.approx(target, rel=0.03)
+
+
+def test_the_committed_table_is_complete():
+    rows = toy_compare.read("notebooks/results/toy_compare.csv")
+    assert {(r["style"], r["seed"]) for r in rows} == {(s, i) for s in toy.STYLES for i in range(5)}
+    assert {r["steps"] for r in rows} == {toy_training.Training().steps}
+    assert "mean ± standard deviation over 5 seeds" in toy_compare.summary(rows)
+
+
+@pytest.mark.slow
+def test_the_comparison_in_miniature(tmp_path):
+    path = tmp_path / "table.csv"
+    rows = toy_compare.compare([0, 1], 20, path, jobs=2)
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+    read = toy_compare.read(path)
+    assert len(read) == 8 and set(read[0]) == set(toy_compare.COLUMNS)
+    again = toy_compare.run("adain", 1, 20)
+    one = next(r for r in rows if r["style"] == "adain" and r["seed"] == 1)
+    assert {k: v for k, v in again.items() if k != "seconds"} == {
+        k: v for k, v in one.items() if k != "seconds"
+    }
+
+
+@pytest.mark.slow
+def test_training_approaches_the_data_and_uses_its_latent():
+    start = toy.Generator.init(toy.Config(), np.random.default_rng(0))
+    G, _, _ = toy_training.train(
+        toy.Config(), np.random.default_rng(0), toy_training.Training(steps=400)
+    )
+    before, after = (toy_compare.evaluate(g, np.random.default_rng(1)) for g in (start, G))
+    assert after["distance"] < 0.15 < before["distance"]
+    assert after["w_share"] > 0.8
