@@ -25,8 +25,11 @@ $(STAMP): pyproject.toml
 	@touch $(STAMP)
 	@echo "Installed."
 
+# Jupyter will not start as root, as one is in many containers, unless told to.
+ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
+
 lab: $(STAMP)
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 check: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2

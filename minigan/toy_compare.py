@@ -72,7 +72,13 @@ def run(style, seed, steps):
 
 
 def compare(seeds, steps, path, jobs=1):
-    """Run all styles and seeds, `jobs` at a time, and write the CSV file `path` in one go."""
+    """Run all styles and seeds, `jobs` at a time, and write the CSV file `path` in one go.
+
+    Returns the rows.  Raises: FileNotFoundError, before any training, if path's folder is missing.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"compare: path is {path}, but there is no folder {folder}")
     tasks = [(style, seed, steps) for seed in seeds for style in toy.STYLES]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         rows = list(pool.map(run, *zip(*tasks, strict=True)))

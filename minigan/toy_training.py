@@ -8,7 +8,7 @@ import dataclasses
 import os
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from minigan import autograd, losses, optim, toy
 from minigan.data import signals
@@ -50,9 +50,9 @@ def train(config, rng, training=None, on_step=None):
     """Train a toy on `signals`.  Returns (generator of averaged weights, discriminator, history).
 
     rng: numpy Generator; the same seed gives the same weights.  on_step(step, G_ema): called after
-    each step, to watch.  history: one dict a step, {"d_loss", "g_loss"}.  A progress bar goes to
-    stderr unless MINIGAN_QUIET=1.
-    Raises: FloatingPointError at the first loss that is not finite, naming the step.
+    each step, to watch.  history: one dict a step, {"d_loss", "g_loss"}.  A progress bar is
+    shown unless MINIGAN_QUIET=1.
+    Raises: FloatingPointError that names the step, once a loss or a weight is no longer finite.
     """
     t = Training() if training is None else training
     G, D = toy.Generator.init(config, rng), toy.Discriminator.init(config, rng)
@@ -83,8 +83,12 @@ def train(config, rng, training=None, on_step=None):
             G, params=optim.ema(average.params, params, beta)
         )  # the buffers are G's own: w̄ is an average already
         history.append({"d_loss": float(loss_d), "g_loss": float(loss_g)})
-        if not np.isfinite(loss_d + loss_g):
-            raise FloatingPointError(f"step {step}: d_loss {loss_d}, g_loss {loss_g}")
+        arrays = (loss_d, loss_g, *D.params.values(), *G.params.values())
+        if not all(np.isfinite(a).all() for a in arrays):
+            raise FloatingPointError(
+                f"training came apart at step {step} (d_loss {loss_d:.3g}, g_loss {loss_g:.3g}); "
+                "a lower lr or a higher gamma may help"
+            )
         if on_step is not None:
             on_step(step, average)
     return average, D, history
