@@ -1,8 +1,9 @@
-# make lab    JupyterLab on the first lesson
-# make check  a quick proof that this machine runs the course
-# make test   everything but the slow tests
-# make slow   the slow tests (they need Debian's chromium)
-# Each installs what it needs into .venv the first time, and nothing the second.
+## make lab      JupyterLab on the first lesson
+## make check    a quick proof that this machine runs the course
+## make test     everything but the slow tests
+## make slow     the slow tests; they need chromium
+## make release  exercises/ from solutions/
+## Each installs what it needs into .venv the first time, and nothing the second.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,11 +12,11 @@ STAMP := .venv/.installed-from-pyproject
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: lab check test slow lint release environment
+.PHONY: help lab check test slow lint release environment
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^## //p' Makefile
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python {v[0]}.{v[1]} found; 3.11 or newer is needed. Name one: make PYTHON=python3.11 lab")'

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from minigan.grading.cells import check_of, is_solution
+from minigan.grading.release import without_hidden_tests
 
 SOLUTIONS = sorted((pathlib.Path(__file__).parent.parent / "solutions").glob("*.ipynb"))
 
@@ -44,22 +45,24 @@ MUTANTS = [
 ]
 
 
-def run_checks(notebook, name, function):
+def run_checks(notebook, name, function, hidden):
     namespace, functions, checks = LOADED[notebook]
     target = name.split("__")[0]
     namespace = namespace | {target: function}
     for source in checks[functions[target]]:
-        exec(source, namespace)
+        exec(source if hidden else without_hidden_tests(source), namespace)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("notebook, name, function", MUTANTS)
-def test_mutants_are_caught_and_right_solutions_pass(notebook, name, function, capsys):
+@pytest.mark.parametrize("hidden", [True, False], ids=["", "visible"])
+def test_mutants_are_caught_and_right_solutions_pass(notebook, name, function, hidden, capsys):
+    """With the hidden tests and without: what a student sees must be enough to find the mistake."""
     if name.split("__")[1].startswith("correct_"):
-        run_checks(notebook, name, function)
+        run_checks(notebook, name, function, hidden)
     else:
         with pytest.raises(AssertionError) as failure:
-            run_checks(notebook, name, function)
+            run_checks(notebook, name, function, hidden)
         assert "got:" in str(failure.value) or "is not it" in str(failure.value)
 
 

@@ -338,6 +338,24 @@ def test_the_same_seed_gives_the_same_weights():
     )
 
 
+def test_w_avg_tends_to_the_mean_of_w():
+    still = toy_training.Training(steps=300, batch=8, lr=0.0, gamma=0.0, w_avg_beta=0.95)
+    G, _, _ = toy_training.train(CONFIG, np.random.default_rng(5), still)
+    w = G.mapping(latents(np.random.default_rng(6), 5000))[:, 0]
+    np.testing.assert_allclose(G.w_avg, w.mean(axis=0), atol=5 * w.std() / math.sqrt(8 * 39))
+
+
+def test_r1_is_part_of_the_training_in_every_nth_step():
+    def d_losses(gamma):
+        config = dataclasses.replace(SHORT, gamma=gamma, lr=0.0, r1_interval=2)
+        _, _, history = toy_training.train(CONFIG, np.random.default_rng(3), config)
+        return np.array([h["d_loss"] for h in history])
+
+    penalty = d_losses(1.0) - d_losses(0.0)  # lr = 0: the same networks in every step
+    assert (penalty > 0).tolist() == [True, False, True, False, True]
+    np.testing.assert_allclose(d_losses(3.0) - d_losses(0.0), 3 * penalty, rtol=1e-3, atol=1e-5)
+
+
 def test_a_loss_that_is_not_finite_stops_with_the_step(rng):
     bad = dataclasses.replace(SHORT, lr=1e30)
     with (

@@ -151,7 +151,7 @@ def _count(a, axis):
 def _join(arrays, axis=0):
     cuts = [0]
     for a in arrays:
-        cuts.append(cuts[-1] + a.shape[axis])
+        cuts.append(cuts[-1] + np.shape(a)[axis])
     return _concatenate(axis, cuts, *arrays)
 
 

@@ -31,6 +31,11 @@ def stub(source):
     return text.rstrip("\n")
 
 
+def without_hidden_tests(source):
+    """A check cell's source as the student sees it."""
+    return _HIDDEN.sub("", source + "\n").rstrip("\n")
+
+
 def exercise(solution):
     """The exercise notebook of a solution notebook (both nbformat NotebookNodes).
 
@@ -47,7 +52,7 @@ def exercise(solution):
             cell.source = stub(cell.source)
         if check:
             grade_ids.append(check.grade_id)
-            cell.source = _HIDDEN.sub("", cell.source + "\n").rstrip("\n")
+            cell.source = without_hidden_tests(cell.source)
             if not cell.source.strip():
                 raise ValueError(
                     f"check {check.grade_id!r} is empty once its hidden tests are gone; "
