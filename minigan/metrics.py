@@ -79,6 +79,7 @@ def variance_split(G, rng, n=512):
     if total == 0:
         raise ValueError("variance_split: every output is the same; there is no variance to split")
     noise = _half_square(x, G.synthesis(ws, "random", rng)) / total
+    ws = ws[:512]  # enough for the layers, each of which takes several passes
     const = G.synthesis(ws, "const")
     layers = []
     names = [k.removesuffix(".noise_const") for k in G.buffers if k.endswith(".noise_const")]

@@ -52,9 +52,9 @@ class Config:
         return [2**i for i in range(2, int(math.log2(self.img_resolution)) + 1)]
 
     @property
-    def layer_names(self):
-        """The layers that take a style and noise, first to last: b4.conv0, b4.conv1, b8.conv0, …"""
-        return [f"b{res}.conv{i}" for res in self.resolutions for i in (0, 1)]
+    def layers(self):
+        """What takes a style and noise, and its length: ("b4.conv0", 4), ("b4.conv1", 4), …"""
+        return [(f"b{res}.conv{i}", res) for res in self.resolutions for i in (0, 1)]
 
 
 # ---- the parts -----------------------------------------------------------------------------------
@@ -146,9 +146,9 @@ def synthesis(params, config, ws, noises):
     if config.style.startswith("concat"):
         latent = np.broadcast_to(ws[:, 0, :, None], (*ws.shape[::2], 4))
         x = np.concatenate([x, latent], axis=1)  # [N, C + w_dim, 4]
-    for i, layer in enumerate(config.layer_names):
+    for i, (layer, length) in enumerate(config.layers):
         name = f"synthesis.{layer}"
-        if layer.endswith("conv0") and x.shape[2] != int(layer[1:].split(".")[0]):
+        if x.shape[2] < length:
             x = upsample(x)
         if f"{name}.weight" in params:  # in the style GAN the constant stands in for b4.conv0
             x = conv1d(params, name, x)
@@ -199,13 +199,12 @@ class Generator:
         """
         _is_rng(rng)
         buffers = {"mapping.w_avg": np.zeros(config.w_dim, np.float32)}
-        for name in config.layer_names:
-            shape = int(name[1:].split(".")[0])
-            buffers[f"synthesis.{name}.noise_const"] = _normal(rng, shape)
+        for name, length in config.layers:
+            buffers[f"synthesis.{name}.noise_const"] = _normal(rng, length)
         return cls(config, _generator_params(config, rng, noise_strength), buffers)
 
     w_avg = property(lambda self: self.buffers["mapping.w_avg"])
-    num_ws = property(lambda self: len(self.config.layer_names))
+    num_ws = property(lambda self: len(self.config.layers))
     z_dim = property(lambda self: self.config.z_dim)
     img_resolution = property(lambda self: self.config.img_resolution)
 
@@ -242,10 +241,10 @@ class Generator:
         if noise_mode == "random":
             _is_rng(rng)
         noises = {}
-        for name in self.config.layer_names:
+        for name, length in self.config.layers:
             const = self.buffers[f"synthesis.{name}.noise_const"]
             if noise_mode == "random":
-                noises[name] = _normal(rng, ws.shape[0], 1, len(const)).astype(ws.dtype)
+                noises[name] = _normal(rng, ws.shape[0], 1, length).astype(ws.dtype)
             else:
                 noises[name] = (const if noise_mode == "const" else 0 * const)[None, None]
         return synthesis(self.params, self.config, ws, noises)
@@ -325,7 +324,7 @@ def _generator_params(config, rng, noise_strength):
             params[f"mapping.fc{i}.weight"] = weight
             params[f"mapping.fc{i}.bias"] = _zeros(config.w_dim)
     params["synthesis.b4.const"] = np.ones((1, c, 4), np.float32)
-    for layer in config.layer_names:
+    for layer, _ in config.layers:
         name = f"synthesis.{layer}"
         if layer != "b4.conv0":
             params[f"{name}.weight"] = _normal(rng, c, c, 3)

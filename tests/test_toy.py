@@ -101,7 +101,7 @@ def reference(G, ws, noises):
         x = p["b4.const"][0]
         if G.config.style.startswith("concat"):
             x = np.concatenate([x, np.repeat(w[0][:, None], 4, axis=1)])
-        for i, layer in enumerate(G.config.layer_names):
+        for i, (layer, _) in enumerate(G.config.layers):
             if i in (2, 4, 6):
                 stuffed = np.zeros((len(x), 2 * x.shape[1]))
                 stuffed[:, ::2] = x
@@ -134,8 +134,7 @@ def test_synthesis_is_the_reference(style, rng):
     G = in_float64(generator(rng, style, z_dim=3))
     ws = rng.normal(size=(3, 8, 3))
     noises = {
-        name: G.buffers[f"synthesis.{name}.noise_const"][None, None]
-        for name in G.config.layer_names
+        name: G.buffers[f"synthesis.{name}.noise_const"][None, None] for name, _ in G.config.layers
     }
     np.testing.assert_allclose(G.synthesis(ws), reference(G, ws, noises), rtol=1e-10, atol=1e-12)  # fmt: skip
 
@@ -296,6 +295,15 @@ def test_separability_of_separable_and_of_random_factors(rng):
     assert score < 1.2 and accuracy.min() > 0.97
     score, accuracy = metrics.linear_separability(latents, rng.normal(size=(4000, 2)))
     assert score == pytest.approx(4, rel=0.01) and accuracy.max() < 0.55
+
+
+def test_separability_weighs_the_two_sides_by_their_share(rng):
+    x = np.repeat([1.0, 0.0], [1000, 3000])  # a quarter is predicted True, all of it rightly;
+    factor = x + np.tile([0.2, 0.0, 0.0], 1334)[:4000]  # of the rest a third is True all the same
+    order = rng.permutation(4000)
+    score, _ = metrics.linear_separability(x[order, None], factor[order, None])
+    h = -(1 / 3) * math.log(1 / 3) - (2 / 3) * math.log(2 / 3)
+    assert score == pytest.approx(math.exp(0.75 * h), rel=0.02)
 
 
 def test_variance_split_of_a_known_generator(rng):

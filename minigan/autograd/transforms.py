@@ -16,7 +16,8 @@ def grad(f):
 
     f: returns a scalar, shape ().  x: a float32 or float64 array, a Python float, or a (nested)
     dict of them; f's other arguments pass through.  The gradient has x's structure, shapes and
-    dtypes, and is zero where f does not depend on x.
+    dtypes, and is zero where f does not depend on x.  It may share memory with other arrays: use it,
+    do not write into it.
     Raises: TypeError if x is not floating, or f's result no scalar; ValueError if x holds NaN.
     """
     both = value_and_grad(f)
@@ -109,7 +110,6 @@ def _backward(end, g, keep):
             if part.dtype != dtype:
                 part = part.astype(dtype)
             totals[parent] = totals[parent] + part if parent in totals else part
-        del g, edges, saved, part  # or they would outlive the node by one turn
     return totals
 
 
