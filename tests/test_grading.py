@@ -188,6 +188,22 @@ def test_partial_credit_and_feedback(tmp_path):
     assert "Traceback" not in run.stdout  # the check's words, not the kernel's traceback
 
 
+def test_after_a_timeout_nothing_counts_as_passed(tmp_path):
+    """nbval marks what follows a timeout as expected to fail, even where it passes."""
+    name = "02_mapping_and_adain.ipynb"
+    notebook = nbformat.read(ROOT / "solutions" / name, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == "adain":
+            cell.source = "def adain(x, scale, bias):\n    while True:\n        pass"
+    nbformat.write(notebook, tmp_path / name)
+    run = pytest_nbval("--nbval", "--nbval-cell-timeout", "2", tmp_path / name, cwd=tmp_path)
+    table = run.stdout[run.stdout.index("= grades:") :]
+    assert "xpassed" in run.stdout  # so the rest did run, and pass
+    assert re.search(r"1 · AdaIN +0 / 3\n +stopped after 2 s: a loop", table), table
+    assert re.search(r"2 · PixelNorm +0 / 2\n +not graded: a cell above", table), table
+    assert re.search(r"total +0 / 11", table)
+
+
 def test_an_exception_and_a_syntax_error_are_named(tmp_path):
     name = "02_mapping_and_adain.ipynb"
     notebook = nbformat.read(ROOT / "exercises" / name, as_version=4)

@@ -16,7 +16,7 @@ def grad(f):
 
     f: returns a scalar, shape ().  x: a float32 or float64 array, a Python float, or a (nested)
     dict of them; f's other arguments pass through.  The gradient has x's structure, shapes and
-    dtypes, and is zero where f does not depend on x.  It may share memory with other arrays: use it,
+    dtypes, and is zero where f does not depend on x.  It may share memory with other arrays:
     do not write into it.
     Raises: TypeError if x is not floating, or f's result no scalar; ValueError if x holds NaN.
     """

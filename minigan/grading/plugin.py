@@ -42,7 +42,7 @@ class Grading:
                 "grade_id": check.grade_id,
                 "points": check.points,
                 "earned": check.points if passed else 0,
-                "feedback": "" if passed else _feedback(item, call),
+                "feedback": "" if passed else _feedback(item, call, report),
             }
             report.user_properties.append((_KEY, outcome))
             if report.failed:  # the check's own words, not the kernel's coloured traceback
@@ -87,13 +87,18 @@ def _points(outcomes):
     return f"{earned:g} / {points:g}"
 
 
-def _feedback(item, call):
+def _feedback(item, call, report):
     """Why a check failed, in the check's own words where it has any."""
+    if hasattr(report, "wasxfail"):
+        return "not graded: a cell above ran out of time"
     for output in getattr(item, "test_outputs", ()):
         if output.output_type == "error":
             name, text = output["ename"], _ANSI.sub("", output["evalue"])
             if name == "NotImplementedError" and text == NOT_WRITTEN:
                 return NOT_WRITTEN
+            if name == "KeyboardInterrupt":
+                limit = item.config.getoption("nbval_cell_timeout")
+                return f"stopped after {limit:g} s: a loop that does not end, or one too slow"
             return text if name == "AssertionError" else f"{name}: {text}"
     first = str(call.excinfo.value).splitlines() if call.excinfo else []
     return _ANSI.sub("", first[0]) if first else "the check did not pass"
