@@ -21,6 +21,11 @@ def pytest_nbval(*arguments, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
 
 
+def grade_tables(run):
+    """What the plugin printed, without pytest's own sections around it."""
+    return run.stdout[run.stdout.index("= grades:") :].split("short test summary info")[0]
+
+
 def graded(**changes):
     meta = {"nbgrader": {"grade": True, "grade_id": "a", "points": 2}, "minigan": {"task": "1"}}
     cell = nbformat.v4.new_code_cell(
@@ -138,19 +143,22 @@ def test_passing_checks_pass():
 
 
 def test_grade_table():
-    outcome = {"task": "1 · A", "grade_id": "a", "points": 1, "earned": 1, "feedback": ""}
-    other = outcome | {"grade_id": "b", "points": 2.5, "earned": 0, "feedback": "no\nno"}
-    assert plugin.grade_table([outcome, other]) == [
+    outcome = {"cell": 9, "task": "1 · A", "points": 1, "earned": 1, "feedback": ""}
+    other = outcome | {"cell": 11, "points": 2.5, "earned": 0, "feedback": "no\nno"}
+    second = {"cell": 20, "task": "2 · B", "points": 1, "earned": 0, "feedback": "never"}
+    assert plugin.grade_table([second, other, outcome]) == [
         "1 · A  1 / 3.5",
         "    no",
         "    no",
-        "total  1 / 3.5",
+        "2 · B  0 / 1",
+        "    never",
+        "total  1 / 4.5",
     ]
 
 
 def test_exercises_as_shipped_score_zero_and_nothing_else_fails():
     run = pytest_nbval("--nbval", "-n", "2", "--dist", "loadfile", "exercises")
-    table = run.stdout[run.stdout.index("= grades:") :]
+    table = grade_tables(run)
     assert run.returncode == 1
     for path in EXERCISES:
         checks = [cells.check_of(c) for c in nbformat.read(path, as_version=4).cells]
@@ -180,7 +188,7 @@ def test_partial_credit_and_feedback(tmp_path):
             )
     nbformat.write(notebook, tmp_path / name)
     run = pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path)
-    table = run.stdout[run.stdout.index("= grades:") :]
+    table = grade_tables(run)
     assert re.search(r"1 · AdaIN +3 / 3", table)
     assert re.search(r"2 · PixelNorm +0 / 2", table) and "the sum was taken instead of" in table
     assert re.search(r"3 · Noise +0 / 2\n +not yet written", table)
@@ -197,7 +205,7 @@ def test_after_a_timeout_nothing_counts_as_passed(tmp_path):
             cell.source = "def adain(x, scale, bias):\n    while True:\n        pass"
     nbformat.write(notebook, tmp_path / name)
     run = pytest_nbval("--nbval", "--nbval-cell-timeout", "2", tmp_path / name, cwd=tmp_path)
-    table = run.stdout[run.stdout.index("= grades:") :]
+    table = grade_tables(run)
     assert "xpassed" in run.stdout  # so the rest did run, and pass
     assert re.search(r"1 · AdaIN +0 / 3\n +stopped after 2 s: a loop", table), table
     assert re.search(r"2 · PixelNorm +0 / 2\n +not graded: a cell above", table), table
@@ -213,7 +221,7 @@ def test_an_exception_and_a_syntax_error_are_named(tmp_path):
         if cell.metadata.get("nbgrader", {}).get("grade_id") == "pixel_norm":
             cell.source = "def pixel_norm(z) return z"
     nbformat.write(notebook, tmp_path / name)
-    table = pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path).stdout.split("= grades:")[1]
+    table = grade_tables(pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path))
     assert "ValueError: operands could not be broadcast" in table
     assert "NameError: name 'pixel_norm' is not defined" in table
 

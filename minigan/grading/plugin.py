@@ -38,6 +38,7 @@ class Grading:
             passed = report.passed and not hasattr(report, "wasxfail")
             outcome = {
                 "notebook": item.parent.path.name,
+                "cell": item.cell_num,
                 "task": check.task,
                 "grade_id": check.grade_id,
                 "points": check.points,
@@ -67,10 +68,10 @@ class Grading:
 def grade_table(outcomes):
     """Lines of text: points per task in the notebook's order, feedback beneath, then the total.
 
-    outcomes: dicts with task, points, earned, feedback, as the plugin collects them.
+    outcomes: dicts with cell, task, points, earned, feedback, as the plugin collects them.
     """
-    outcomes = sorted(outcomes, key=lambda outcome: (outcome["task"], outcome["grade_id"]))
-    tasks = sorted({outcome["task"] for outcome in outcomes})
+    outcomes = sorted(outcomes, key=lambda outcome: outcome["cell"])
+    tasks = list(dict.fromkeys(outcome["task"] for outcome in outcomes))
     width = max(len(task) for task in tasks)
     lines = []
     for task in tasks:
