@@ -331,7 +331,7 @@ LOUD = {
     "no rule, ufunc": (lambda v: np.arctanh(v), r"autograd.primitive\(np.arctanh, vjp\)"),
     "dtype=": (lambda v: np.sum(v, dtype=np.float32), "no 'dtype' argument"),
     "where=": (lambda v: np.exp(v, where=ARRAY > 0), "no 'where' argument"),
-    "order": (lambda v: np.reshape(v, (1, 2), "F"), "no 'order' argument"),
+    "order": (lambda v: np.reshape(v, (1, 2), order="F"), "no 'order' argument"),
     "norm ord": (lambda v: np.linalg.norm(v, 1), "ord=1"),
     "pad mode": (lambda v: np.pad(v, 1, mode="reflect"), "'reflect'.*expected 'constant'"),
     "einsum": (lambda v: np.einsum("i,i", v, v), "an arrow"),
