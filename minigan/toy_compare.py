@@ -103,17 +103,24 @@ def read(path):
 
 def summary(rows):
     """A text table of the mean ± standard deviation over seeds (two or more), a line per style."""
-    columns = {"distance": 3, "floor": 3, "separability_z": 1, "separability_w": 1, "w_share": 3}
+    columns = {"distance": 3, "separability_z": 1, "separability_w": 1, "w_share": 3}
+
+    def cell(some, column, digits):
+        values = [row[column] for row in some if row[column] is not None]
+        if not values:
+            return "–"
+        return f"{np.mean(values):.{digits}f} ± {np.std(values, ddof=1):.{digits}f}"
+
     seeds = len({row["seed"] for row in rows})
-    lines = [f"mean ± standard deviation over {seeds} seeds, {int(rows[0]['steps'])} steps each"]
-    lines.append(f"{'style':9}{'parameters':>10}" + "".join(f"{c:>16}" for c in columns))
+    lines = [
+        f"mean ± standard deviation over {seeds} seeds, {int(rows[0]['steps'])} steps each",
+        f"floor of the distance (real against real): {cell(rows, 'floor', 3)}",
+        f"{'style':9}{'parameters':>10}" + "".join(f"{c:>16}" for c in columns),
+    ]
     for style in toy.STYLES:
         some = [row for row in rows if row["style"] == style]
-        cells = []
-        for column, digits in columns.items():
-            values = [row[column] for row in some if row[column] is not None]
-            mean, spread = (np.mean(values), np.std(values, ddof=1)) if values else (0, 0)
-            cells.append(f"{mean:.{digits}f} ± {spread:.{digits}f}" if values else "–")
-        count = int(some[0]["parameters"])
-        lines.append(f"{style:9}{count:>10}" + "".join(f"{c:>16}" for c in cells))
+        cells = [cell(some, column, digits) for column, digits in columns.items()]
+        lines.append(
+            f"{style:9}{int(some[0]['parameters']):>10}" + "".join(f"{c:>16}" for c in cells)
+        )
     return "\n".join(lines)

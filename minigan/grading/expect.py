@@ -48,7 +48,7 @@ def close(what, got, expected, usual="", rtol=1e-6, atol=1e-8):
 def true(what, condition, got, expected, usual=""):
     """The property `what` holds; `got` and `expected` describe it in words or numbers."""
     if not (condition is True or condition is np.True_ or condition is np.bool_(True)):
-        _fail(what, got, expected, usual)
+        _fail(f"this should hold and does not: {what}", got, expected, usual)
 
 
 def choice(what, got, correct, wrong):
