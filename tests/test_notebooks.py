@@ -73,6 +73,14 @@ def test_no_path_of_a_machine(path):
     assert not re.search(r"/(home|root|tmp|work|Users|usr)/", text)
 
 
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_no_widget_is_stored_that_needs_a_kernel(path):
+    """Without a kernel it would be an error box; the still picture below it stands in."""
+    assert "widgets" not in read(path).metadata
+    assert "application/vnd.jupyter.widget-view+json" not in path.read_text(encoding="utf-8")
+    assert path.stat().st_size < 1_000_000
+
+
 @pytest.mark.parametrize("path", [*EVERY, ROOT / "README.md"], ids=lambda p: p.stem)
 def test_links_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")

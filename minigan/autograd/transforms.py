@@ -153,7 +153,7 @@ def check_grads(f, x, order=2, rng=None, eps=1e-5, tol=1e-6):
         if not abs(got - expected) <= tol * max(1.0, abs(got), abs(expected)):
             raise AssertionError(
                 f"check_grads: {name_of(f)}, order {order}: the derivative along a random "
-                f"direction is {got:.10g}; differences give {expected:.10g}"
+                f"direction is {got:.6g}; differences give {expected:.6g}"
             )
         return lambda y: np.concatenate([np.ravel(g) for _, g in _leaves(vjp(f, y)[1](v))])
 
