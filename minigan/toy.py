@@ -164,7 +164,7 @@ def synthesis(params, config, ws, noises):
 
 
 def truncate(ws, w_avg, psi, cutoff=None):
-    """w̄ + ψ·(w − w̄) in the first `cutoff` layers, all if None (§B): ws [N, num_ws, w_dim].
+    """w̄ + ψ·(w − w̄) in the first `cutoff` layers, all if None (App. B): ws [N, num_ws, w_dim].
 
     ψ = 1 changes nothing, ψ = 0 gives the average, ψ < 0 the opposite.
     """
