@@ -33,7 +33,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 check: $(STAMP)
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/test_mutants.py --ignore tests/test_grading.py
 	$(BIN)/python -m pytest -q --nbval notebooks/01_the_latent_problem.ipynb
 	@echo "This machine runs the course.  Next: make lab"
 

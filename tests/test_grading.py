@@ -9,6 +9,7 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 from minigan.grading import cells, expect, plugin, release
 
@@ -131,6 +132,18 @@ class Liar:
 def test_a_failing_check_says_got_and_expected(check, message):
     with pytest.raises(AssertionError, match=message):
         check()
+
+
+def test_in_a_notebook_a_check_shows_its_words_alone(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[graded(), graded()])
+    notebook.cells[
+        0
+    ].source = "from minigan.grading import expect\nexpect.close('y', 1.0, 2.0, 'oops')"
+    notebook.cells[1].source = "from minigan.grading import expect\nexpect.close('y', 2.0, 2.0)"
+    NotebookClient(notebook, allow_errors=True).execute()
+    (error,) = notebook.cells[0].outputs
+    assert "\n".join(error.traceback) == f"✗ {error.evalue}" and "usual cause: oops" in error.evalue
+    assert notebook.cells[1].outputs == []
 
 
 def test_passing_checks_pass():

@@ -6,11 +6,18 @@ Types are compared before values, so that an object whose == always says yes doe
 import numpy as np
 
 
+class CheckFailed(AssertionError):
+    """What a check found.  A notebook shows its words, without the check's own traceback."""
+
+    def _render_traceback_(self):  # IPython asks for this
+        return [f"✗ {self}"]
+
+
 def _fail(what, got, expected, usual):
     lines = [what, f"  got:         {got}", f"  expected:    {expected}"]
     if usual:
         lines.append(f"  usual cause: {usual}")
-    raise AssertionError("\n".join(lines))
+    raise CheckFailed("\n".join(lines))
 
 
 def array(what, got, shape, dtype=None, usual=""):
@@ -57,4 +64,4 @@ def choice(what, got, correct, wrong):
         options = ", ".join(sorted({correct, *wrong}))
         _fail(f"{what}: not one of the answers", repr(got), f"one of {options}", "")
     if got != correct:
-        raise AssertionError(f"{what}: {got} is not it.  {wrong[got]}")
+        raise CheckFailed(f"{what}: {got} is not it.  {wrong[got]}")

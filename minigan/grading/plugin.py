@@ -100,6 +100,6 @@ def _feedback(item, call, report):
             if name == "KeyboardInterrupt":
                 limit = item.config.getoption("nbval_cell_timeout")
                 return f"stopped after {limit:g} s: a loop that does not end, or one too slow"
-            return text if name == "AssertionError" else f"{name}: {text}"
+            return text if name in ("CheckFailed", "AssertionError") else f"{name}: {text}"
     first = str(call.excinfo.value).splitlines() if call.excinfo else []
     return _ANSI.sub("", first[0]) if first else "the check did not pass"
