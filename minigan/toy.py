@@ -84,6 +84,7 @@ def conv1d(params, name, x):
 
 
 def leaky_relu(x):
+    """x where positive, 0.2·x elsewhere; any shape."""
     return np.where(x > 0, x, 0.2 * x)
 
 
@@ -93,7 +94,7 @@ def pixel_norm(x):
 
 
 def instance_norm(x):
-    """Mean 0 and variance 1 along the signal, for each sample and channel on its own."""
+    """x [N, C, L] with mean 0 and variance 1 along the signal, each sample and channel alone."""
     x = x - np.mean(x, axis=2, keepdims=True)
     return x / np.sqrt(np.mean(np.square(x), axis=2, keepdims=True) + 1e-8)
 

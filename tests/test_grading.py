@@ -186,22 +186,25 @@ def test_exercises_as_shipped_score_zero_and_nothing_else_fails():
     assert "error" not in run.stdout.lower().replace("notimplementederror", "")
 
 
+def grade_with(tmp_path, folder, answers, *options):
+    """Grade exercise 02 from `folder` with the solution cells in `answers` {grade_id: source}."""
+    name = "02_mapping_and_adain.ipynb"
+    notebook = nbformat.read(ROOT / folder / name, as_version=4)
+    cells_by_id = {c.metadata.get("nbgrader", {}).get("grade_id"): c for c in notebook.cells}
+    for grade_id, source in answers.items():
+        cells_by_id[grade_id].source = source
+    nbformat.write(notebook, tmp_path / name)
+    run = pytest_nbval("--nbval", *options, tmp_path / name, cwd=tmp_path)
+    return run, grade_tables(run)
+
+
 def test_partial_credit_and_feedback(tmp_path):
     """A student who has solved task 1, got task 2 wrong, and left the rest."""
-    name = "02_mapping_and_adain.ipynb"
-    notebook = nbformat.read(ROOT / "exercises" / name, as_version=4)
-    solved = nbformat.read(ROOT / "solutions" / name, as_version=4)
-    for cell, solution in zip(notebook.cells, solved.cells, strict=True):
-        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if grade_id == "adain":
-            cell.source = solution.source
-        if grade_id == "pixel_norm":
-            cell.source = (
-                "def pixel_norm(z):\n    return z / np.sqrt((z**2).sum(axis=1, keepdims=True))"
-            )
-    nbformat.write(notebook, tmp_path / name)
-    run = pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path)
-    table = grade_tables(run)
+    solved = nbformat.read(ROOT / "solutions" / "02_mapping_and_adain.ipynb", as_version=4)
+    (adain,) = [c for c in solved.cells if c.source.startswith("def adain(")]
+    too_short = "def pixel_norm(z):\n    return z / np.sqrt((z**2).sum(axis=1, keepdims=True))"
+    answers = {"adain": adain.source, "pixel_norm": too_short}
+    run, table = grade_with(tmp_path, "exercises", answers)
     assert re.search(r"1 · AdaIN +3 / 3", table)
     assert re.search(r"2 · PixelNorm +0 / 2", table) and "the sum was taken instead of" in table
     assert re.search(r"3 · Noise +0 / 2\n +not yet written", table)
@@ -211,32 +214,23 @@ def test_partial_credit_and_feedback(tmp_path):
 
 def test_after_a_timeout_nothing_counts_as_passed(tmp_path):
     """nbval marks what follows a timeout as expected to fail, even where it passes."""
-    name = "02_mapping_and_adain.ipynb"
-    notebook = nbformat.read(ROOT / "solutions" / name, as_version=4)
-    for cell in notebook.cells:
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == "adain":
-            cell.source = "def adain(x, scale, bias):\n    while True:\n        pass"
-    nbformat.write(notebook, tmp_path / name)
-    run = pytest_nbval("--nbval", "--nbval-cell-timeout", "2", tmp_path / name, cwd=tmp_path)
-    table = grade_tables(run)
+    answers = {"adain": "def adain(x, scale, bias):\n    while True:\n        pass"}
+    run, table = grade_with(tmp_path, "solutions", answers, "--nbval-cell-timeout", "2")
     assert "xpassed" in run.stdout  # so the rest did run, and pass
     assert re.search(r"1 · AdaIN +0 / 3\n +stopped after 2 s: a loop", table), table
     assert re.search(r"2 · PixelNorm +0 / 2\n +not graded: a cell above", table), table
     assert re.search(r"total +0 / 11", table)
 
 
-def test_an_exception_and_a_syntax_error_are_named(tmp_path):
-    name = "02_mapping_and_adain.ipynb"
-    notebook = nbformat.read(ROOT / "exercises" / name, as_version=4)
-    for cell in notebook.cells:
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == "adain":
-            cell.source = "def adain(x, scale, bias):\n    return x * scale"
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == "pixel_norm":
-            cell.source = "def pixel_norm(z) return z"
-    nbformat.write(notebook, tmp_path / name)
-    table = grade_tables(pytest_nbval("--nbval", tmp_path / name, cwd=tmp_path))
+def test_an_exception_and_a_function_that_was_never_defined_are_named(tmp_path):
+    answers = {
+        "adain": "def adain(x, scale, bias):\n    return x * scale",
+        "pixel_norm": "def pixel_norm(z) return z",  # a syntax error, so there is no pixel_norm
+    }
+    run, table = grade_with(tmp_path, "exercises", answers)
     assert "ValueError: operands could not be broadcast" in table
     assert "NameError: name 'pixel_norm' is not defined" in table
+    assert "SyntaxError" in run.stdout  # the cell itself fails too
 
 
 def test_the_plugin_does_nothing_without_nbval(tmp_path):
