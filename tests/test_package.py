@@ -13,7 +13,7 @@ from minigan import show, toy
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "minigan"
 # Each room may import those before it, and its own.
-FLOORS = ["autograd", "losses", "optim", "toy", "data", "metrics", "toy_training", "toy_compare",
+FLOORS = ["autograd", "losses", "optim", "toy", "ops", "filters", "layers", "data", "metrics", "toy_training", "toy_compare",
           "show", "grading", "__main__"]  # fmt: skip
 
 

@@ -1,0 +1,136 @@
+"""The layers that all networks share, as functions of arrays.
+
+So far the convolutions: resampled, and modulated by styles.  Images are [N, C, H, W].
+"""
+
+import numpy as np
+
+from minigan.ops import bias_act, check, conv2d, conv_transpose2d, upfirdn2d
+
+
+def conv2d_resample(
+    x,
+    w,
+    f=None,
+    up=1,
+    down=1,
+    padding=0,
+    groups=1,
+    flip_weight=True,
+    flip_filter=False,
+    styles=None,
+):
+    """Upsample, convolve, downsample, in the cheapest order (StyleGAN2 App. B).
+
+    x [N, C, H, W]; w [O, C/groups, kh, kw]; f, the low-pass filter, as `ops.upfirdn2d`'s; up and
+    down are whole numbers.  padding is that of the upsampled image.  flip_weight True correlates,
+    as deep learning's convolutions do.  The upsampling has gain up².  styles [N, C] scales x.
+    Returns [N, O, (H·up + padding − kh + 1)/down, …].
+    Raises: as `ops.conv2d` and `ops.upfirdn2d`.
+    """
+    who = "conv2d_resample"
+    up, down = check.whole(who, "up", up, 1), check.whole(who, "down", down, 1)
+    taps = check.fir(who, "f", f)
+    th, tw = taps.shape[0], taps.shape[-1]
+    kh, kw = check.array(who, "w", w, 4).shape[2:]
+    x0, x1, y0, y1 = check.padding(who, padding)
+    if up > 1:  # padding that keeps the image in its place under the filter
+        x0, x1 = x0 + (tw + up - 1) // 2, x1 + (tw - up) // 2
+        y0, y1 = y0 + (th + up - 1) // 2, y1 + (th - up) // 2
+    if down > 1:
+        x0, x1 = x0 + (tw - down + 1) // 2, x1 + (tw - down) // 2
+        y0, y1 = y0 + (th - down + 1) // 2, y1 + (th - down) // 2
+    if not flip_weight:
+        w = np.flip(w, (2, 3))
+    if (kh, kw) == (1, 1) and down > 1 and up == 1:  # on the smaller image
+        x = upfirdn2d(x, f, down=down, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
+        return conv2d(x, w, groups=groups, styles=styles)
+    if (kh, kw) == (1, 1) and up > 1 and down == 1:
+        x = conv2d(x, w, groups=groups, styles=styles)
+        return upfirdn2d(x, f, up, 1, [x0, x1, y0, y1], flip_filter, up**2)
+    if up > 1:
+        # Zero-insertion and convolution together are a transposed convolution; the filter follows.
+        y = conv_transpose2d(x, _transposed(w, groups), up, 0, groups, styles)
+        around = [x0 - kw + 1, x1 - kw + up, y0 - kh + 1, y1 - kh + up]
+        y = upfirdn2d(y, f, padding=around, flip_filter=flip_filter, gain=up**2)
+        return y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter)
+    if down > 1:  # the filter first, so that no output is computed and thrown away
+        x = upfirdn2d(x, f, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
+        return conv2d(x, w, down, 0, groups, styles)
+    return conv2d(x, w, 1, [x0, x1, y0, y1], groups, styles)
+
+
+def _transposed(w, groups):
+    """w [O, C/groups, kh, kw] as conv_transpose2d wants it, [C, O/groups, kh, kw], flipped: the
+    transposed convolution of a kernel is the correlation with its mirror image."""
+    O, inside, kh, kw = w.shape
+    w = np.reshape(w, (groups, O // groups, inside, kh, kw))
+    w = np.reshape(np.swapaxes(w, 1, 2), (groups * inside, O // groups, kh, kw))
+    return np.flip(w, (2, 3))
+
+
+def _demodulation(w, styles):
+    """[N, O]: 1 / the norm of each output's modulated weights (StyleGAN2 Eq. 3), ε = 1e-8.
+
+    Σ_{i,k} (s_i·w_oik)² is a product of [N, C] and [C, O]: no sample needs weights of its own.
+    """
+    return 1.0 / np.sqrt(np.square(styles) @ np.sum(np.square(w), axis=(2, 3)).T + 1e-8)
+
+
+def _check_modulated(who, x, w, styles):
+    check.array(who, "x", x, 4)
+    check.array(who, "weight", w, 4, like=x)
+    check.array(who, "styles", styles, 2, like=x)
+    if w.shape[1] != x.shape[1]:
+        raise ValueError(f"{who}: weight has shape {w.shape}; expected [O, {x.shape[1]}, kh, kw]")
+    if styles.shape != x.shape[:2]:
+        raise ValueError(
+            f"{who}: styles has shape {styles.shape}; expected {x.shape[:2]}, x's N, C"
+        )
+
+
+def modulated_conv2d(
+    x, weight, styles, noise=None, up=1, down=1, padding=0, resample_filter=None,
+    demodulate=True, flip_weight=True, b=None, act="linear", gain=None, clamp=None,
+):  # fmt: skip
+    """StyleGAN2's convolution: weights scaled by the style, then normalised (Eq. 1–3).
+
+    x [N, C, H, W]; weight [O, C, kh, kw]; styles [N, C]; noise [1 or N, 1, H', W'], added after the
+    demodulation.  Instead of each sample's own weights, its input is scaled by s and its output by
+    the demodulation: the same by linearity.  padding and resample_filter as conv2d_resample's.  b
+    [O], act, gain and clamp, as `ops.bias_act`'s, come last: all in one pass.
+    Returns [N, O, H', W'].  Raises: ValueError, TypeError for arguments that do not fit.
+    """
+    _check_modulated("modulated_conv2d", x, weight, styles)
+    scale = _demodulation(weight, styles) if demodulate else None
+    y = conv2d_resample(
+        x, weight, resample_filter, up, down, padding, flip_weight=flip_weight, styles=styles
+    )
+    if scale is None and noise is None and b is None and act == "linear" and gain is clamp is None:
+        return y
+    return bias_act(y, b, act=act, gain=gain, clamp=clamp, scale=scale, noise=noise)
+
+
+def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
+    """StyleGAN3's modulated convolution (§3.2): as StyleGAN2's, on pre-normalised w and s.
+
+    x [N, C, H, W]; w [O, C, kh, kw]; s [N, C].  With demodulation each output's weights are first
+    divided by their root mean square, and s by its own over the whole batch.  input_gain, a scalar,
+    [C] or [N, C], scales the input afterwards: the demodulation does not undo it.
+    Returns [N, O, H', W'].  Raises: as modulated_conv2d.
+    """
+    _check_modulated("modulated_conv2d_sg3", x, w, s)
+    scale = None
+    if demodulate:
+        w = w / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3), keepdims=True))
+        s = s / np.sqrt(np.mean(np.square(s)))
+        scale = _demodulation(w, s)
+    if input_gain is not None:
+        if np.shape(input_gain) not in ((), x.shape[1:2], x.shape[:2]):
+            raise ValueError(
+                f"modulated_conv2d_sg3: input_gain has shape {np.shape(input_gain)}; "
+                f"expected (), [C] or [N, C] with x's {x.shape[:2]}"
+            )
+        s = s * input_gain
+    y = conv2d(x, w, 1, padding, styles=s)
+    return y if scale is None else bias_act(y, scale=scale)

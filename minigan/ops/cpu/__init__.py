@@ -1,0 +1,156 @@
+"""The CPU engine: the functions of `loops.py`, with the same arguments, in Numba.
+
+Read in this order: `simd.py` (registers), `jit.py` (compiling, threads), `direct.py` and
+`winograd.py` (convolution), `conv.py` (which of them, and the layout), `resample.py` (upfirdn2d and
+filtered_lrelu), `pointwise.py` (bias and activation).
+"""
+
+import functools
+
+import numpy as np
+
+from minigan.ops.cpu import pointwise, resample
+from minigan.ops.cpu.conv import (
+    conv2d,
+    conv2d_weight_grad,
+    conv_transpose2d,
+    images,
+    innermost,
+)
+from minigan.ops.cpu.jit import share
+from minigan.ops.cpu.simd import BYTES
+
+__all__ = [
+    "act_slope",
+    "conv2d",
+    "conv2d_weight_grad",
+    "conv_transpose2d",
+    "filtered_lrelu",
+    "masked",
+    "scale_noise_act",
+    "upfirdn2d",
+]
+
+
+def _none(x):
+    return np.empty(0, x.dtype)
+
+
+def scale_noise_act(x, scale, noise, b, alpha, gain, clamp):
+    """clamp(gain·lrelu(x·scale + noise + b)) in one pass; x [N, C, H, W], scale [N, C],
+    noise [1 or N, 1, H, W], b [C], each of the three or None; alpha is the slope below zero."""
+    N, C, H, W = x.shape
+    y, out = images(N, C, H, W, x.dtype)
+    extra = [
+        _none(x) if a is None else np.ascontiguousarray(a).reshape(-1) for a in (scale, noise, b)
+    ]
+    height = max(1, (1 << 16) // C)
+    numbers = (x.dtype.type(v) for v in (gain, alpha, -1.0 if clamp is None else clamp))
+    args = (*extra, out, N, H * W, C, *numbers, height)
+    share(pointwise.finish, -(-N * H * W // height), innermost(x), *args, work=x.size * 8)
+    return y
+
+
+def act_slope(g, y, alpha, gain, clamp):
+    """g times the slope of a piecewise linear act whose result was y."""
+    if g.ndim == 4:
+        N, C, H, W = g.shape
+        dx, out = images(N, C, H, W, g.dtype)
+        g, y = innermost(g), innermost(y)
+    else:
+        g, y = np.ascontiguousarray(g), np.ascontiguousarray(y)
+        dx = np.empty_like(g)
+        g, y, out = g.reshape(-1), y.reshape(-1), dx.reshape(-1)
+    numbers = (g.dtype.type(v) for v in (gain, alpha, -1.0 if clamp is None else clamp))
+    tasks = -(-g.size // (1 << 16))
+    share(pointwise.slopes, tasks, g, y, out, *numbers, 1 << 16, work=g.size * 8)
+    return dx
+
+
+@functools.lru_cache(64)
+def _axes(content, shape, dtype):
+    """A filter as (fx [1, taps], fy [taps]), or, if it is no outer product, (f [ty, tx], [])."""
+    f = np.frombuffer(content, dtype).reshape(shape)
+    if f.ndim == 1:
+        return f[None].copy(), f.copy()
+    row, column = np.unravel_index(np.argmax(np.abs(f)), f.shape)
+    if f[row, column] != 0:
+        fx, fy = f[row], f[:, column] / f[row, column]
+        if np.abs(np.outer(fy, fx) - f).max() <= 2 * np.finfo(dtype).eps * np.abs(f).max():
+            return np.ascontiguousarray(fx)[None], np.ascontiguousarray(fy)
+    return np.ascontiguousarray(f), np.empty(0, dtype)
+
+
+def _taps(f):
+    """The filter for the kernels, its height and its width."""
+    fx, fy = _axes(f.tobytes(), f.shape, f.dtype)
+    return fx, fy, fy.size or fx.shape[0], fx.shape[1]
+
+
+def upfirdn2d(x, f, up, down, padding):
+    """See `minigan.ops.upfirdn2d`."""
+    N, C, H, W = x.shape
+    fx, fy, ty, tx = _taps(f)
+    x0, x1, y0, y1 = padding
+    OH = (H * up[1] + y0 + y1 - ty) // down[1] + 1
+    OW = (W * up[0] + x0 + x1 - tx) // down[0] + 1
+    y, out = images(N, C, OH, OW, x.dtype)
+    across = resample.plan(W, OW, tx, up[0], down[0], x0)
+    along = resample.plan(H, OH, ty, up[1], down[1], y0)
+    height = max(1, min(OH, (1 << 18) // (OW * C)))
+    args = (fx, fy, out, across, along, N, H, W, C, OH, OW, *up, height)
+    tasks, work = N * -(-OH // height), out.size * (ty // up[1] + tx // up[0] + 2)
+    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=W * C)
+    return y
+
+
+def filtered_lrelu(x, b, fu, fd, up, down, padding, gain, slope, clamp, keep=False):
+    """See `minigan.ops.filtered_lrelu`.  With `keep`, returns (y, codes) for `masked`."""
+    clamp = -1.0 if clamp is None else clamp
+    mode = 1 if keep else 0
+    y, codes = _filtered(
+        x, b, None, fu, fd, up, down, padding, (0, 0, 0, 0), gain, slope, clamp, mode
+    )
+    return (y, codes) if keep else y
+
+
+def masked(x, codes, fu, fd, up, down, padding, padding_down, gain, slope):
+    """Up, times the slope that codes [N, MH, MW, …] stand for, down: linear in x, and its own
+    transpose with filters, rates and paddings exchanged."""
+    return _filtered(x, None, codes, fu, fd, up, down, padding, padding_down, gain, slope, -1.0, 2)[
+        0
+    ]
+
+
+def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp, mode):
+    N, C, H, W = x.shape
+    (fux, fuy, uty, utx), (fdx, fdy, dty, dtx) = _taps(fu), _taps(fd)
+    x0, x1, y0, y1 = padding
+    MH, MW = H * up[1] + y0 + y1 - uty + 1, W * up[0] + x0 + x1 - utx + 1
+    OH = (MH + after[2] + after[3] - dty) // down[1] + 1
+    OW = (MW + after[0] + after[1] - dtx) // down[0] + 1
+    y, out = images(N, C, OH, OW, x.dtype)
+    if mode != 2:
+        codes = np.empty((N, MH, MW, -(-C // 32)) if mode else (0, 0, 0, 0), np.uint64)
+    lanes = BYTES // x.itemsize
+    wide = min(-(-C // lanes) * lanes, 32)
+    # One band an image, or more where images and channels alone would not occupy the cores.
+    height = OH if N * -(-C // wide) >= 8 else max(4 * dty, -(-OH // 8))
+    tasks = N * -(-OH // height) * -(-C // wide)
+    numbers = (x.dtype.type(v) for v in (gain, slope, clamp))
+    plans = (
+        resample.plan(W, MW, utx, up[0], 1, x0),
+        resample.plan(H, MH, uty, up[1], 1, y0),
+        resample.plan(MW, OW, dtx, 1, down[0], after[0]),
+        resample.plan(MH, OH, dty, 1, down[1], after[2]),
+    )
+    args = (
+        _none(x) if b is None else np.ascontiguousarray(b), fux, fuy, fdx, fdy, out,
+        codes.reshape(-1), *plans, N, H, W, C, OH, OW, *up, *down, after[2], *numbers, mode,
+        height, wide,
+    )  # fmt: skip
+    share(
+        resample.filtered_lrelu, tasks, innermost(x), *args,
+        work=N * C * MH * MW * 8, scratch=(W + MW + OW) * wide,
+    )  # fmt: skip
+    return y, codes

@@ -1,0 +1,249 @@
+"""Convolutions on the CPU: which algorithm for which shape, and the layout they all want.
+
+To the user arrays are NCHW.  In memory, the results have channels innermost (a transposed view),
+and inputs that have too are taken as they are; others are copied once.  Sizes and types have been
+checked by `minigan.ops`; stride is (x, y), padding (x0, x1, y0, y1).
+"""
+
+import collections
+import threading
+
+import numpy as np
+
+from minigan.ops.cpu import direct, winograd
+from minigan.ops.cpu.jit import empty, kernel, share, threads
+from minigan.ops.cpu.simd import BYTES, LANES, ROWS, VECTORS
+from minigan.ops.switch import chosen
+
+
+def algorithm(dtype, kh, kw, stride, C, O, pixels):
+    """Which algorithm sums a convolution: "winograd", "pointwise" or "direct".
+
+    Winograd's costs a digit of float32 and its transforms, so it is for float32 and for enough
+    channels to share them; `ops.engine("direct")` forbids it.
+    """
+    fits = (kh, kw, *stride) == (3, 3, 1, 1) and dtype == np.float32
+    pays = min(C, O) >= LANES and C * O >= 1024 and pixels >= 16 * ROWS
+    if fits and pays and chosen() != "direct":
+        return "winograd"
+    return "pointwise" if (kh, kw, *stride) == (1, 1, 1, 1) else "direct"
+
+
+def innermost(x):
+    """x [N, C, H, W] as a flat array [N, H, W, C]: a view if its memory is so, else a copy."""
+    flat = x.transpose(0, 2, 3, 1)
+    if not flat.flags.c_contiguous:
+        N, C, H, W = x.shape
+        x = np.ascontiguousarray(x)
+        flat = np.empty((N, H, W, C), x.dtype)
+        rows = max(1, 4096 // W)
+        tasks = N * (-(-H // rows))
+        share(_transpose, tasks, x.reshape(-1), flat.reshape(-1), N, C, H, W, rows, work=x.size * 4)
+    return flat.reshape(-1)
+
+
+@kernel
+def _transpose(first, last, memory, x, out, N, C, H, W, rows):
+    """Tasks: `rows` rows of an image, from [C, H, W] to [H, W, C]."""
+    bands = (H + rows - 1) // rows
+    for task in range(first, last):
+        n, top = task // bands, task % bands * rows
+        start, end = top * W, min(H, top + rows) * W
+        for p0 in range(start, end, 16):  # 16 pixels × 16 channels stay in the cache
+            for c0 in range(0, C, 16):
+                for p in range(p0, min(end, p0 + 16)):
+                    for c in range(c0, min(C, c0 + 16)):
+                        out[(n * H * W + p) * C + c] = x[(n * C + c) * H * W + p]
+
+
+def _width(dtype):
+    return VECTORS * BYTES // dtype.itemsize
+
+
+def _zeros(size, dtype):
+    flat = empty(size, dtype)
+    flat[:] = 0
+    return flat
+
+
+def images(N, C, H, W, dtype):
+    """A new array [N, C, H, W] with channels innermost, and the flat memory under it."""
+    flat = empty(N * C * H * W, dtype)
+    return flat.reshape(N, H, W, C).transpose(0, 3, 1, 2), flat
+
+
+# Weights transformed for Winograd, by content: a weight serves several passes of a training step,
+# and all pictures at inference.  The oldest go when together they exceed this many bytes.
+_KEPT_BYTES = 1 << 27
+_kept = collections.OrderedDict()
+_guard = threading.Lock()
+
+
+@kernel
+def _fingerprint(words, last):
+    """A 128-bit hash of 64-bit words and one more: xor, multiply, shift, in two chains."""
+    prime, a, b = np.uint64(0x9E3779B97F4A7C15), np.uint64(last), np.uint64(words.size)
+    for i in range(0, words.size - 1, 2):
+        a = (a ^ words[i]) * prime
+        b = (b ^ words[i + 1]) * prime
+        a ^= a >> np.uint64(32)  # without this the signs of two weights would cancel
+        b ^= b >> np.uint64(32)
+    if words.size % 2:
+        a = (a ^ words[words.size - 1]) * prime
+    return a, b
+
+
+def _winograd_weights(view, width):
+    """`winograd.transform_weights` of a view [3, 3, C, O], from the store if it is there."""
+    order = np.argsort([-step for step in view.strides], kind="stable")
+    flat = np.ascontiguousarray(view.transpose(order)).reshape(-1)
+    pairs = flat.size // 2
+    last = flat.view(np.uint32)[-1]
+    hashed = _fingerprint(flat[: 2 * pairs].view(np.uint64), last)
+    key = (hashed, view.shape, tuple(order), tuple(step > 0 for step in view.strides))
+    with _guard:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    C, O = view.shape[2:]
+    blocks = -(-O // width)
+    u = empty(36 * blocks * C * width, view.dtype)
+    share(winograd.transform_weights, blocks, u, view, width, work=u.size * 8)
+    with _guard:
+        _kept[key] = u
+        while sum(kept.nbytes for kept in _kept.values()) > _KEPT_BYTES:
+            _kept.popitem(last=False)
+    return u
+
+
+def _sums(x, view, out, geometry, styles):
+    """Correlate x, flat [N, H, W, C], with a view [kh, kw, C, O] of the weights; see direct.py."""
+    N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, _, _, DY, DX = geometry
+    dtype, width = x.dtype, _width(x.dtype)
+    blocks, work = -(-O // width), N * OH * OW * O * C * KH * KW
+    plain = (Y0, X0, TH, TW, DY, DX) == (0, 0, H, W, 1, 1) and styles.size == 0
+    way = algorithm(dtype, KH, KW, (SY, SX), C, O, N * OH * OW)
+    if way == "winograd":
+        u = _winograd_weights(view, width)
+        tiles = 64 if C + O <= 128 else 32
+        count = N * -(-OH // 4) * -(-OW // 4)
+        while tiles > ROWS and count < tiles * threads():
+            tiles //= 2
+        memory = 36 * (tiles * (-(-C // LANES) * LANES + blocks * width) + 2 * winograd.PAD)
+        args = (u, width, styles, out, N, H, W, C, OH, OW, O, Y0, X0, tiles)
+        share(winograd.forward, -(-count // tiles), x, *args, work=work // 4, scratch=memory)
+        return
+    packed = empty(blocks * KH * KW * C * width, dtype)
+    share(direct.pack, blocks, packed, view, width, work=packed.size * 4)
+    if way == "pointwise" and plain:
+        pixels = N * H * W
+        height = -(-pixels // (32 * ROWS)) * ROWS  # some 32 tasks
+        args = (packed, width, out, pixels, C, O, height)
+        share(direct.pointwise, -(-pixels // height), x, *args, work=work, scratch=ROWS * C)
+        return
+    columns = (-(-OW // ROWS) * ROWS - 1) * SX + KW
+    height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
+    memory = ((height - 1) * SY + KH) * columns * C
+    args = (packed, width, styles, out, geometry, height)
+    share(direct.forward, N * -(-OH // height), x, *args, work=work, scratch=memory)
+
+
+def conv2d(x, w, stride, padding, groups, styles=None):
+    """See `minigan.ops.conv2d`.  styles [N, C], if given, multiplies x on the way in."""
+    N, C, H, W = x.shape
+    O, _, KH, KW = w.shape
+    (SX, SY), (x0, x1, y0, y1) = stride, padding
+    OH, OW = (H + y0 + y1 - KH) // SY + 1, (W + x0 + x1 - KW) // SX + 1
+    geometry = (N, H, W, C, OH, OW, O, KH, KW, SY, SX, -y0, -x0, OH, OW, 0, 0, 1, 1)
+    if groups > 1:
+        return _grouped(conv2d, x, w, stride, padding, groups, styles)
+    y, flat = images(N, O, OH, OW, x.dtype)
+    _sums(innermost(x), w.transpose(2, 3, 1, 0), flat, geometry, _styles(styles, x))
+    return y
+
+
+def conv_transpose2d(x, w, stride, padding, groups, styles=None):
+    """See `minigan.ops.conv_transpose2d`: for each residue of the position, a convolution."""
+    N, C, H, W = x.shape
+    _, O, KH, KW = w.shape
+    (SX, SY), (x0, x1, y0, y1) = stride, padding
+    TH, TW = (H - 1) * SY + KH - y0 - y1, (W - 1) * SX + KW - x0 - x1
+    if groups > 1:
+        return _grouped(conv_transpose2d, x, w, stride, padding, groups, styles)
+    y, out = images(N, O, TH, TW, x.dtype)
+    if SY > KH or SX > KW:
+        out[:] = 0  # positions that no tap reaches
+    flat, styles = innermost(x), _styles(styles, x)
+    for ry in range(min(SY, KH)):
+        for rx in range(min(SX, KW)):
+            # Output row i·SY + top lies at m·SY + ry of the uncropped output, and collects
+            # x[m − j]·w[ry + SY·j] over j.
+            taps = w[:, :, ry::SY, rx::SX][:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
+            top, left = (ry - y0) % SY, (rx - x0) % SX
+            m, k = (top + y0 - ry) // SY, (left + x0 - rx) // SX
+            OH, OW = -(-(TH - top) // SY), -(-(TW - left) // SX)
+            kh, kw = taps.shape[:2]
+            geometry = (N, H, W, C, OH, OW, O, kh, kw, 1, 1, m - kh + 1, k - kw + 1)
+            geometry += (TH, TW, top, left, SY, SX)
+            if OH > 0 and OW > 0:
+                _sums(flat, taps, out, geometry, styles)
+    return y
+
+
+def conv2d_weight_grad(x, g, size, stride, padding, groups):
+    """See `minigan.ops.conv2d_weight_grad`."""
+    N, C, H, W = x.shape
+    _, O, OH, OW = g.shape
+    (KH, KW), (SX, SY), (x0, _, y0, _) = size, stride, padding
+    if groups > 1:
+        parts = zip(np.split(x, groups, axis=1), np.split(g, groups, axis=1), strict=True)
+        return np.concatenate(
+            [conv2d_weight_grad(a, b, size, stride, padding, 1) for a, b in parts]
+        )
+    dtype, width = x.dtype, _width(x.dtype)
+    x, g = innermost(x), innermost(g)
+    out = np.empty((O, C, KH, KW), dtype)
+    O_ = -(-O // width) * width
+    work = N * OH * OW * O * C * KH * KW
+    if algorithm(dtype, KH, KW, stride, C, O, N * OH * OW) == "winograd":
+        tiles = 64 if C * O > 1 << 15 else 32
+        wide = min(-(-C // LANES) * LANES, 128)
+        cuts = -(-C // wide)
+        shares = max(1, 4 // cuts) if C * O <= 1 << 15 else 1
+        du = empty(shares * 36 * cuts * wide * O_, dtype)
+        args = (g, width, du, N, H, W, C, OH, OW, O, -y0, -x0, tiles, shares, wide)
+        memory = 36 * (tiles * (wide + O_) + 2 * winograd.PAD)
+        share(winograd.weight_gradient, shares * cuts, x, *args, work=work // 4, scratch=memory)
+        args = (shares, C, cuts * wide, O, O_, out.reshape(-1))
+        tasks, memory = -(-O // LANES), 9 * C * LANES
+        share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size, scratch=memory)
+        return out
+    geometry = (N, H, W, C, OH, OW, O, KH, KW, SY, SX, -y0, -x0, OH, OW, 0, 0, 1, 1)
+    lanes = width // VECTORS
+    C_ = -(-C // lanes) * lanes
+    wide = min(C_, 128)
+    cuts = -(-C // wide)
+    shares = max(1, 8 // cuts) if C * O <= 1 << 15 else max(1, 4 // cuts)
+    columns = (OW - 1) * SX + KW
+    height = max(1, min(OH, 128 // OW))  # so many pixels of a block of channels stay in the cache
+    sums = _zeros(shares * KH * KW * C_ * O_, dtype)
+    memory = ((height - 1) * SY + KH) * columns * wide + height * OW * O_
+    args = (g, lanes, width, sums, geometry, height, shares, wide)
+    share(direct.weight_gradient, shares * cuts, x, *args, work=work, scratch=memory)
+    args = (shares, C_, O_, width, out.transpose(2, 3, 1, 0))
+    share(direct.unpack, O_ // width, sums, *args, work=sums.size)
+    return out
+
+
+def _styles(styles, x):
+    return np.empty(0, x.dtype) if styles is None else np.ascontiguousarray(styles).reshape(-1)
+
+
+def _grouped(operation, x, w, stride, padding, groups, styles):
+    """Group by group."""
+    x = np.split(x, groups, axis=1)
+    w = np.split(w, groups)
+    styles = [None] * groups if styles is None else np.split(styles, groups, axis=1)
+    parts = zip(x, w, styles, strict=True)
+    y = [operation(a, b, stride, padding, 1, s) for a, b, s in parts]
+    return np.concatenate(y, axis=1)

@@ -1,0 +1,173 @@
+"""The direct convolution: every product once, the sums in registers.
+
+Arrays here have channels innermost, x [N, H, W, C], and are passed flat.  A register tile holds
+ROWS neighbouring pixels × `width` output channels.  Along a row of the kernel, the kw·C numbers
+that a pixel meets lie side by side in x and in the packed weights, so the innermost loop is one
+rank-1 update after another.
+
+What is summed where is told by a geometry, 18 whole numbers:
+    N, H, W, C          x
+    OH, OW, O           the sums of one image
+    KH, KW              the kernel
+    SY, SX, Y0, X0      sum (i, j) starts at row i·SY + Y0 and column j·SX + X0 of x; outside is 0
+    TH, TW, TY, TX      the output image; sum (i, j) goes to row i·DY + TY, column j·DX + TX of it
+    DY, DX
+The last six serve the transposed convolution: it is DY·DX ordinary ones whose outputs interleave.
+"""
+
+import numpy as np
+
+from minigan.ops.cpu.jit import kernel
+from minigan.ops.cpu.simd import BYTES, ROWS, add_tile, load, rank1, store, store_tile, zeros
+
+
+@kernel
+def pack(first, last, memory, out, w, width):
+    """out [O/width, kh, kw·C, width] from a view w [kh, kw, C, O] of any strides; 0 beyond O."""
+    KH, KW, C, O = w.shape
+    for block in range(first, last):
+        to = block * KH * KW * C * width
+        for ky in range(KH):
+            for kx in range(KW):
+                for c in range(C):
+                    for o in range(block * width, block * width + width):
+                        out[to] = w[ky, kx, c, o] if o < O else 0
+                        to += 1
+
+
+@kernel
+def window(x, n, y0, rows, x0, columns, H, W, C, c0, c1, styles, out, lanes):
+    """Copy a window of image n, channels c0…c1, times styles [N, C] if any; 0 outside the image.
+
+    out is [(c1 − c0)/lanes, rows, columns, lanes]: `lanes` channels of neighbouring pixels.
+    """
+    vector = BYTES // x.itemsize
+    for r in range(rows):
+        for s in range(columns):
+            y, xx = y0 + r, x0 + s
+            inside = 0 <= y < H and 0 <= xx < W
+            for start in range(c0, c1, lanes):
+                to = (start - c0) * rows * columns + (r * columns + s) * lanes
+                at = ((n * H + y) * W + xx) * C + start
+                here = min(lanes, c1 - start)
+                whole = here // vector * vector if inside else 0
+                for c in range(0, whole, vector):
+                    store(out, to + c, load(x, at + c))
+                for c in range(whole, here):
+                    out[to + c] = x[at + c] if inside else 0
+                if styles.size:
+                    for c in range(here):
+                        out[to + c] *= styles[n * C + start + c]
+
+
+@kernel
+def put(tile, spare, out, at, step, rows, lanes, width):
+    """Write the first `rows` × `lanes` of a tile to out[at + row·step :]."""
+    if rows >= ROWS and lanes >= width:
+        store_tile(tile, out, at, step)
+    else:
+        store_tile(tile, spare, 0, width)
+        for m in range(min(rows, ROWS)):
+            for o in range(min(lanes, width)):
+                out[at + m * step + o] = spare[m * width + o]
+
+
+@kernel
+def forward(first, last, held, x, w, width, styles, out, geometry, height):
+    """Tasks: bands of `height` rows of sums, image after image.  w as `pack` makes it."""
+    N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, TY, TX, DY, DX = geometry
+    bands = (OH + height - 1) // height
+    columns = ((OW + ROWS - 1) // ROWS * ROWS - 1) * SX + KW
+    spare = np.empty(ROWS * width, x.dtype)
+    for task in range(first, last):
+        n, top = task // bands, task % bands * height
+        rows = min(height, OH - top)
+        window(
+            x, n, top * SY + Y0, (rows - 1) * SY + KH, X0, columns, H, W, C, 0, C, styles, held, C
+        )
+        for o in range(0, O, width):
+            for i in range(rows):
+                for j in range(0, OW, ROWS):
+                    sums = zeros(x)
+                    for ky in range(KH):
+                        a = ((i * SY + ky) * columns + j * SX) * C
+                        b = (o // width * KH + ky) * KW * C * width
+                        for k in range(KW * C):
+                            sums = rank1(sums, held, a + k, SX * C, w, b + k * width)
+                    at = ((n * TH + (top + i) * DY + TY) * TW + j * DX + TX) * O + o
+                    put(sums, spare, out, at, DX * O, OW - j, O - o, width)
+
+
+@kernel
+def pointwise(first, last, tail, x, w, width, out, pixels, C, O, height):
+    """A 1×1 convolution, unpadded: a matrix product.  Tasks: `height` pixels, whole tiles."""
+    spare = np.empty(ROWS * width, x.dtype)
+    for task in range(first, last):
+        end = min(pixels, (task + 1) * height)
+        for o in range(0, O, width):
+            for p in range(task * height, end, ROWS):
+                held, a = x, p * C
+                if p + ROWS > pixels:  # reading on would leave x
+                    held, a = tail, 0
+                    tail[: (pixels - p) * C] = x[p * C : pixels * C]
+                sums = zeros(x)
+                for k in range(C):
+                    sums = rank1(sums, held, a + k, C, w, o * C + k * width)
+                put(sums, spare, out, p * O + o, O, end - p, O - o, width)
+
+
+@kernel
+def weight_gradient(
+    first, last, memory, x, g, lanes, width, sums_out, geometry, height, splits, wide
+):
+    """sums_out [splits, kh, kw, C', O']: Σ x·g over a share of the images' rows.
+
+    Tasks: shares × blocks of `wide` channels of x.  C' and O' are C and O rounded up, to `lanes`
+    and `width`.  A tile holds ROWS channels of x × `width` channels of g.
+    """
+    N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, TY, TX, DY, DX = geometry
+    blocks = (C + wide - 1) // wide
+    C_, O_ = (C + lanes - 1) // lanes * lanes, (O + width - 1) // width * width
+    bands = (OH + height - 1) // height
+    columns = (OW - 1) * SX + KW
+    held = memory[: ((height - 1) * SY + KH) * columns * wide]
+    slopes = memory[held.size : held.size + height * OW * O_]
+    none = np.empty(0, x.dtype)
+    for task in range(first, last):
+        share, c0 = task // blocks, task % blocks * wide
+        c1 = min(C, c0 + wide)
+        for part in range(share * N * bands // splits, (share + 1) * N * bands // splits):
+            n, top = part // bands, part % bands * height
+            rows = min(height, OH - top)
+            deep, y0 = (rows - 1) * SY + KH, top * SY + Y0
+            window(x, n, y0, deep, X0, columns, H, W, C, c0, c1, none, held, lanes)
+            window(g, n, top, rows, 0, OW, OH, OW, O, 0, O, none, slopes, width)
+            for ky in range(KH):
+                for kx in range(KW):
+                    for c in range(0, c1 - c0, ROWS):
+                        for o in range(0, O, width):
+                            sums = zeros(x)
+                            b = o * rows * OW
+                            for i in range(rows):
+                                a = (c // lanes * deep + i * SY + ky) * columns + kx
+                                a = a * lanes + c % lanes
+                                for j in range(OW):
+                                    sums = rank1(sums, held, a + j * SX * lanes, 1, slopes, b)
+                                    b += width
+                            to = (((share * KH + ky) * KW + kx) * C_ + c0 + c) * O_ + o
+                            add_tile(sums, sums_out, to, O_)
+
+
+@kernel
+def unpack(first, last, memory, sums, splits, C_, O_, width, out):
+    """out [kh, kw, C, O], a view of any strides, = Σ of the shares.  Tasks: `width` of O."""
+    KH, KW, C, O = out.shape
+    for block in range(first, last):
+        for c in range(C):
+            for ky in range(KH):
+                for kx in range(KW):
+                    for o in range(block * width, min(O, block * width + width)):
+                        total = sums[((ky * KW + kx) * C_ + c) * O_ + o]
+                        for s in range(1, splits):
+                            total += sums[(((s * KH + ky) * KW + kx) * C_ + c) * O_ + o]
+                        out[ky, kx, c, o] = total

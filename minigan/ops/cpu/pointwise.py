@@ -1,0 +1,55 @@
+"""One pass over an image: scale, noise, bias, activation, gain, clamp; and its derivative.
+
+Arrays are flat, with channels innermost.  Empty arrays stand for what is not wanted.
+"""
+
+from minigan.ops.cpu.jit import kernel
+from minigan.ops.cpu.simd import BYTES, choose, load, sign_bits, store, zero
+
+
+@kernel
+def finish(first, last, memory, x, scale, noise, b, out, N, P, C, gain, slope, clamp, height):
+    """out = clamp(gain · lrelu(x·scale[n, c] + noise[n, p] + b[c])), P pixels an image.
+
+    scale [N, C]; noise [P], or [N, P]; b [C]; clamp < 0 is none.  Tasks: `height` pixels.
+    """
+    lanes = BYTES // x.itemsize
+    for task in range(first, last):
+        for p in range(task * height, min(N * P, (task + 1) * height)):
+            n, at = p // P, p * C
+            grain = noise[p % noise.size] if noise.size else x.dtype.type(0)
+            for c in range(0, C // lanes * lanes, lanes):
+                v = load(x, at + c)
+                if scale.size:
+                    v = v * load(scale, n * C + c)
+                if noise.size:
+                    v = v + grain
+                if b.size:
+                    v = v + load(b, c)
+                v = choose(sign_bits(v), v * (gain * slope), v * gain)
+                if clamp >= 0:
+                    v = choose(sign_bits(v + clamp), zero(x) - clamp, v)
+                    v = choose(sign_bits((zero(x) + clamp) - v), zero(x) + clamp, v)
+                store(out, at + c, v)
+            for c in range(C // lanes * lanes, C):
+                s = x[at + c]
+                if scale.size:
+                    s *= scale[n * C + c]
+                s += grain
+                if b.size:
+                    s += b[c]
+                s *= gain * slope if s < 0 else gain
+                if clamp >= 0:
+                    s = -clamp if s < -clamp else clamp if s > clamp else s
+                out[at + c] = s
+
+
+@kernel
+def slopes(first, last, memory, g, y, out, gain, alpha, clamp, height):
+    """out = g times the derivative of `finish` where its result is y.  Tasks: `height` numbers."""
+    for task in range(first, last):
+        for i in range(task * height, min(g.size, (task + 1) * height)):
+            factor = gain if y[i] > 0 else gain * alpha
+            if clamp >= 0 and abs(y[i]) >= clamp:
+                factor = g.dtype.type(0)
+            out[i] = g[i] * factor
