@@ -120,17 +120,17 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
     Returns [N, O, H', W'].  Raises: as modulated_conv2d.
     """
     _check_modulated("modulated_conv2d_sg3", x, w, s)
+    if input_gain is not None and np.shape(input_gain) not in ((), x.shape[1:2], x.shape[:2]):
+        raise ValueError(
+            f"modulated_conv2d_sg3: input_gain has shape {np.shape(input_gain)}; "
+            f"expected (), [C] or [N, C] with x's {x.shape[:2]}"
+        )
     scale = None
     if demodulate:
         w = w / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3), keepdims=True))
         s = s / np.sqrt(np.mean(np.square(s)))
         scale = _demodulation(w, s)
     if input_gain is not None:
-        if np.shape(input_gain) not in ((), x.shape[1:2], x.shape[:2]):
-            raise ValueError(
-                f"modulated_conv2d_sg3: input_gain has shape {np.shape(input_gain)}; "
-                f"expected (), [C] or [N, C] with x's {x.shape[:2]}"
-            )
         s = s * input_gain
     y = conv2d(x, w, 1, padding, styles=s)
     return y if scale is None else bias_act(y, scale=scale)

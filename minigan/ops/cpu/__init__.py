@@ -11,6 +11,7 @@ import numpy as np
 
 from minigan.ops.cpu import pointwise, resample
 from minigan.ops.cpu.conv import (
+    contiguous,
     conv2d,
     conv2d_weight_grad,
     conv_transpose2d,
@@ -41,9 +42,7 @@ def scale_noise_act(x, scale, noise, b, alpha, gain, clamp):
     noise [1 or N, 1, H, W], b [C], each of the three or None; alpha is the slope below zero."""
     N, C, H, W = x.shape
     y, out = images(N, C, H, W, x.dtype)
-    extra = [
-        _none(x) if a is None else np.ascontiguousarray(a).reshape(-1) for a in (scale, noise, b)
-    ]
+    extra = [_none(x) if a is None else contiguous(a).reshape(-1) for a in (scale, noise, b)]
     height = max(1, (1 << 16) // C)
     numbers = (x.dtype.type(v) for v in (gain, alpha, -1.0 if clamp is None else clamp))
     args = (*extra, out, N, H * W, C, *numbers, height)
@@ -58,7 +57,7 @@ def act_slope(g, y, alpha, gain, clamp):
         dx, out = images(N, C, H, W, g.dtype)
         g, y = innermost(g), innermost(y)
     else:
-        g, y = np.ascontiguousarray(g), np.ascontiguousarray(y)
+        g, y = contiguous(g), contiguous(y)
         dx = np.empty_like(g)
         g, y, out = g.reshape(-1), y.reshape(-1), dx.reshape(-1)
     numbers = (g.dtype.type(v) for v in (gain, alpha, -1.0 if clamp is None else clamp))
@@ -145,7 +144,7 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         resample.plan(MH, OH, dty, 1, down[1], after[2]),
     )
     args = (
-        _none(x) if b is None else np.ascontiguousarray(b), fux, fuy, fdx, fdy, out,
+        _none(x) if b is None else contiguous(b), fux, fuy, fdx, fdy, out,
         codes.reshape(-1), *plans, N, H, W, C, OH, OW, *up, *down, after[2], *numbers, mode,
         height, wide,
     )  # fmt: skip

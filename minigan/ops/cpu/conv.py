@@ -29,17 +29,23 @@ def algorithm(dtype, kh, kw, stride, C, O, pixels):
     return "pointwise" if (kh, kw, *stride) == (1, 1, 1, 1) else "direct"
 
 
+def contiguous(a):
+    """a as a kernel takes it: contiguous, and writeable, or Numba would compile another kernel."""
+    a = np.ascontiguousarray(a)
+    return a if a.flags.writeable else a.copy()
+
+
 def innermost(x):
     """x [N, C, H, W] as a flat array [N, H, W, C]: a view if its memory is so, else a copy."""
     flat = x.transpose(0, 2, 3, 1)
     if not flat.flags.c_contiguous:
         N, C, H, W = x.shape
-        x = np.ascontiguousarray(x)
         flat = np.empty((N, H, W, C), x.dtype)
         rows = max(1, 4096 // W)
         tasks = N * (-(-H // rows))
-        share(_transpose, tasks, x.reshape(-1), flat.reshape(-1), N, C, H, W, rows, work=x.size * 4)
-    return flat.reshape(-1)
+        x = contiguous(x).reshape(-1)
+        share(_transpose, tasks, x, flat.reshape(-1), N, C, H, W, rows, work=x.size * 4)
+    return contiguous(flat).reshape(-1)
 
 
 @kernel
@@ -93,22 +99,20 @@ def _fingerprint(words, last):
     return a, b
 
 
-def _winograd_weights(view, width):
-    """`winograd.transform_weights` of a view [3, 3, C, O], from the store if it is there."""
-    order = np.argsort([-step for step in view.strides], kind="stable")
-    flat = np.ascontiguousarray(view.transpose(order)).reshape(-1)
-    pairs = flat.size // 2
-    last = flat.view(np.uint32)[-1]
-    hashed = _fingerprint(flat[: 2 * pairs].view(np.uint64), last)
-    key = (hashed, view.shape, tuple(order), tuple(step > 0 for step in view.strides))
+def _winograd_weights(weights, width):
+    """`winograd.transform_weights` of kernels as `_kernels` gives them, kept or new."""
+    w, start, steps, shape = weights
+    pairs = w.size // 2
+    hashed = _fingerprint(w[: 2 * pairs].view(np.uint64), w.view(np.uint32)[-1])
+    key = (hashed, start, steps, shape)
     with _guard:
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
-    C, O = view.shape[2:]
+    C, O = shape[2:]
     blocks = -(-O // width)
-    u = empty(36 * blocks * C * width, view.dtype)
-    share(winograd.transform_weights, blocks, u, view, width, work=u.size * 8)
+    u = empty(36 * blocks * C * width, w.dtype)
+    share(winograd.transform_weights, blocks, u, *weights, width, work=u.size * 8)
     with _guard:
         _kept[key] = u
         while sum(kept.nbytes for kept in _kept.values()) > _KEPT_BYTES:
@@ -116,28 +120,36 @@ def _winograd_weights(view, width):
     return u
 
 
-def _sums(x, view, out, geometry, styles):
-    """Correlate x, flat [N, H, W, C], with a view [kh, kw, C, O] of the weights; see direct.py."""
+def _kernels(w, view):
+    """Kernels [kh, kw, C, O], a view of the contiguous w, as (flat w, start, steps, shape)."""
+    start = view.__array_interface__["data"][0] - w.__array_interface__["data"][0]
+    steps = tuple(step // w.itemsize for step in view.strides)
+    return w.reshape(-1), start // w.itemsize, steps, view.shape
+
+
+def _sums(x, weights, out, geometry, styles):
+    """Correlate x, flat [N, H, W, C], with kernels as `_kernels` gives them; see direct.py."""
     N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, _, _, DY, DX = geometry
     dtype, width = x.dtype, _width(x.dtype)
     blocks, work = -(-O // width), N * OH * OW * O * C * KH * KW
-    plain = (Y0, X0, TH, TW, DY, DX) == (0, 0, H, W, 1, 1) and styles.size == 0
+    alone = (OH, OW, DY, DX) == (TH, TW, 1, 1)
     way = algorithm(dtype, KH, KW, (SY, SX), C, O, N * OH * OW)
-    if way == "winograd":
-        u = _winograd_weights(view, width)
+    if way == "winograd" and alone:
+        u = _winograd_weights(weights, width)
         tiles = 64 if C + O <= 128 else 32
         count = N * -(-OH // 4) * -(-OW // 4)
         while tiles > ROWS and count < tiles * threads():
             tiles //= 2
-        memory = 36 * (tiles * (-(-C // LANES) * LANES + blocks * width) + 2 * winograd.PAD)
+        wide = -(-C // LANES) * LANES + blocks * width
+        memory = 36 * (tiles * wide + 2 * winograd.PAD)
         args = (u, width, styles, out, N, H, W, C, OH, OW, O, Y0, X0, tiles)
         share(winograd.forward, -(-count // tiles), x, *args, work=work // 4, scratch=memory)
         return
     packed = empty(blocks * KH * KW * C * width, dtype)
-    share(direct.pack, blocks, packed, view, width, work=packed.size * 4)
-    if way == "pointwise" and plain:
+    share(direct.pack, blocks, packed, *weights, width, work=packed.size * 4)
+    if way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W) and styles.size == 0:
         pixels = N * H * W
-        height = -(-pixels // (32 * ROWS)) * ROWS  # some 32 tasks
+        height = max(ROWS, -(-pixels // (32 * ROWS)) * ROWS)  # some 32 tasks
         args = (packed, width, out, pixels, C, O, height)
         share(direct.pointwise, -(-pixels // height), x, *args, work=work, scratch=ROWS * C)
         return
@@ -158,7 +170,9 @@ def conv2d(x, w, stride, padding, groups, styles=None):
     if groups > 1:
         return _grouped(conv2d, x, w, stride, padding, groups, styles)
     y, flat = images(N, O, OH, OW, x.dtype)
-    _sums(innermost(x), w.transpose(2, 3, 1, 0), flat, geometry, _styles(styles, x))
+    w = contiguous(w)
+    weights = _kernels(w, w.transpose(2, 3, 1, 0))
+    _sums(innermost(x), weights, flat, geometry, _styles(styles, x))
     return y
 
 
@@ -173,7 +187,7 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
     y, out = images(N, O, TH, TW, x.dtype)
     if SY > KH or SX > KW:
         out[:] = 0  # positions that no tap reaches
-    flat, styles = innermost(x), _styles(styles, x)
+    w, flat, styles = contiguous(w), innermost(x), _styles(styles, x)
     for ry in range(min(SY, KH)):
         for rx in range(min(SX, KW)):
             # Output row i·SY + top lies at m·SY + ry of the uncropped output, and collects
@@ -186,7 +200,7 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
             geometry = (N, H, W, C, OH, OW, O, kh, kw, 1, 1, m - kh + 1, k - kw + 1)
             geometry += (TH, TW, top, left, SY, SX)
             if OH > 0 and OW > 0:
-                _sums(flat, taps, out, geometry, styles)
+                _sums(flat, _kernels(w, taps), out, geometry, styles)
     return y
 
 
@@ -230,13 +244,13 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     memory = ((height - 1) * SY + KH) * columns * wide + height * OW * O_
     args = (g, lanes, width, sums, geometry, height, shares, wide)
     share(direct.weight_gradient, shares * cuts, x, *args, work=work, scratch=memory)
-    args = (shares, C_, O_, width, out.transpose(2, 3, 1, 0))
+    args = (shares, C_, O_, width, out.reshape(-1), O, C, KH * KW)
     share(direct.unpack, O_ // width, sums, *args, work=sums.size)
     return out
 
 
 def _styles(styles, x):
-    return np.empty(0, x.dtype) if styles is None else np.ascontiguousarray(styles).reshape(-1)
+    return np.empty(0, x.dtype) if styles is None else contiguous(styles).reshape(-1)
 
 
 def _grouped(operation, x, w, stride, padding, groups, styles):

@@ -22,17 +22,26 @@ from minigan.ops.cpu.simd import BYTES, ROWS, add_tile, load, rank1, store, stor
 
 
 @kernel
-def pack(first, last, memory, out, w, width):
-    """out [O/width, kh, kw·C, width] from a view w [kh, kw, C, O] of any strides; 0 beyond O."""
-    KH, KW, C, O = w.shape
+def pack(first, last, memory, out, w, start, steps, shape, width):
+    """out [O/width, kh, kw·C, width] from kernels [kh, kw, C, O], 0 beyond O.  Tasks: `width` of O.
+
+    They lie in the flat w from `start` on, `steps` apart along each axis: flipped, transposed or
+    thinned out as the caller wants.
+    """
+    KH, KW, C, O = shape
     for block in range(first, last):
         to = block * KH * KW * C * width
+        valid = min(width, O - block * width)
         for ky in range(KH):
             for kx in range(KW):
                 for c in range(C):
-                    for o in range(block * width, block * width + width):
-                        out[to] = w[ky, kx, c, o] if o < O else 0
-                        to += 1
+                    at = start + ky * steps[0] + kx * steps[1] + c * steps[2]
+                    at += block * width * steps[3]
+                    for o in range(valid):
+                        out[to + o] = w[at + o * steps[3]]
+                    for o in range(valid, width):
+                        out[to + o] = 0
+                    to += width
 
 
 @kernel
@@ -159,15 +168,13 @@ def weight_gradient(
 
 
 @kernel
-def unpack(first, last, memory, sums, splits, C_, O_, width, out):
-    """out [kh, kw, C, O], a view of any strides, = Σ of the shares.  Tasks: `width` of O."""
-    KH, KW, C, O = out.shape
+def unpack(first, last, memory, sums, splits, C_, O_, width, out, O, C, K):
+    """out [O, C, K] = Σ of the shares' [K, C', O'].  Tasks: `width` of O."""
     for block in range(first, last):
         for c in range(C):
-            for ky in range(KH):
-                for kx in range(KW):
-                    for o in range(block * width, min(O, block * width + width)):
-                        total = sums[((ky * KW + kx) * C_ + c) * O_ + o]
-                        for s in range(1, splits):
-                            total += sums[(((s * KH + ky) * KW + kx) * C_ + c) * O_ + o]
-                        out[ky, kx, c, o] = total
+            for k in range(K):
+                for o in range(block * width, min(O, block * width + width)):
+                    total = sums[(k * C_ + c) * O_ + o]
+                    for s in range(1, splits):
+                        total += sums[((s * K + k) * C_ + c) * O_ + o]
+                    out[(o * C + c) * K + k] = total

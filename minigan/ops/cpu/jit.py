@@ -4,7 +4,8 @@ A kernel is a Numba function `kernel(first, last, memory, …)`: it does tasks f
 job whose tasks touch no common output.  `share` hands the tasks to a few threads of our own.
 Numba's `prange` is not used: its default threading layer crashes when two threads of a program
 enter it at once, as widgets do, and a kernel without it compiles in half the time.  What a task
-computes does not depend on who runs it: results are the same, bit for bit, on any number of threads.
+computes does not depend on who runs it: results are the same, bit for bit, on any number of
+threads.
 """
 
 import concurrent.futures
@@ -51,11 +52,12 @@ def kernel(function):
 class _Notice(event.Listener):
     """Says that a kernel is being compiled, when that takes more than a second."""
 
-    said, timer = False, None
+    def __init__(self, wait=1.0):
+        self.wait, self.said, self.timer = wait, False, None
 
     def on_start(self, event):
         if not self.said and self.timer is None and not os.environ.get("MINIGAN_QUIET"):
-            self.timer = threading.Timer(1.0, self.say)
+            self.timer = threading.Timer(self.wait, self.say)
             self.timer.daemon = True
             self.timer.start()
 
@@ -107,7 +109,8 @@ def _make_room():
     """
     others = os.sched_getaffinity(0) - {_this_core()}
     for helper in _helpers if others else ():
-        os.sched_setaffinity(helper, others)
+        with contextlib.suppress(OSError):  # not allowed here, or the thread has ended: no harm
+            os.sched_setaffinity(helper, others)
 
 
 def empty(size, dtype):

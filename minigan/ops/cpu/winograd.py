@@ -66,9 +66,9 @@ def _gt(u0, u1, u2, u3, u4, u5):
 
 
 @kernel
-def transform_weights(first, last, memory, out, w, width):
-    """out [36, O'/width, C, width] = G g Gᵀ, from a view w [3, 3, C, O].  Tasks: `width` of O."""
-    _, _, C, O = w.shape
+def transform_weights(first, last, memory, out, w, start, steps, shape, width):
+    """out [36, O'/width, C, width] = G g Gᵀ; kernels as in `direct.pack`.  Tasks: `width` of O."""
+    _, _, C, O = shape
     blocks = (O + width - 1) // width
     taps = np.zeros(9 * width, w.dtype)
     half = np.empty(18 * LANES, w.dtype)
@@ -76,8 +76,10 @@ def transform_weights(first, last, memory, out, w, width):
         valid = min(width, O - block * width)
         for c in range(C):
             for k in range(9):
+                at = start + k // 3 * steps[0] + k % 3 * steps[1] + c * steps[2]
+                at += block * width * steps[3]
                 for o in range(valid):
-                    taps[k * width + o] = w[k // 3, k % 3, c, block * width + o]
+                    taps[k * width + o] = w[at + o * steps[3]]
             for o in range(0, width, LANES):
                 for kx in range(3):
                     column = _g(
