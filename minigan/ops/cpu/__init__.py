@@ -94,12 +94,14 @@ def upfirdn2d(x, f, up, down, padding):
     OH = (H * up[1] + y0 + y1 - ty) // down[1] + 1
     OW = (W * up[0] + x0 + x1 - tx) // down[0] + 1
     y, out = images(N, C, OH, OW, x.dtype)
-    across = resample.plan(W, OW, tx, up[0], down[0], x0)
-    along = resample.plan(H, OH, ty, up[1], down[1], y0)
+    across = resample.plan(0, OW, tx, up[0], down[0], x0)
+    along = resample.rows(OH, H, ty, up[1], down[1], y0)
+    low, high = resample.reach(0, OW, tx, up[0], down[0], x0)
+    left, right = max(0, -low), max(0, high - W)
     height = max(1, min(OH, (1 << 18) // (OW * C)))
-    args = (fx, fy, out, across, along, N, H, W, C, OH, OW, *up, height)
+    args = (fx, fy, out, across, left, right, along, N, H, W, C, OH, OW, *up, height)
     tasks, work = N * -(-OH // height), out.size * (ty // up[1] + tx // up[0] + 2)
-    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=W * C)
+    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=(left + W + right) * C)
     return y
 
 
@@ -133,23 +135,46 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         codes = np.empty((N, MH, MW, -(-C // 32)) if mode else (0, 0, 0, 0), np.uint64)
     lanes = BYTES // x.itemsize
     wide = min(-(-C // lanes) * lanes, 32)
-    # One band an image, or more where images and channels alone would not occupy the cores.
-    height = OH if N * -(-C // wide) >= 8 else max(4 * dty, -(-OH // 8))
-    tasks = N * -(-OH // height) * -(-C // wide)
+    tiles, up_x, down_x = _tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0])
+    # One band an image, or more where images, tiles and channels would not occupy the cores.
+    parts = N * len(tiles) * -(-C // wide)
+    height = OH if parts >= 16 else max(4 * dty, -(-OH * parts // 16))
+    tasks = parts * -(-OH // height)
     numbers = (x.dtype.type(v) for v in (gain, slope, clamp))
-    plans = (
-        resample.plan(W, MW, utx, up[0], 1, x0),
-        resample.plan(H, MH, uty, up[1], 1, y0),
-        resample.plan(MW, OW, dtx, 1, down[0], after[0]),
-        resample.plan(MH, OH, dty, 1, down[1], after[2]),
-    )
+    up_y = resample.rows(MH, H, uty, up[1], 1, y0)
+    down_y = resample.rows(OH, MH, dty, 1, down[1], after[2])
+    depth = 2 * dty
+    o, m, w = (tiles[:, i + 1] - tiles[:, i] for i in (0, 2, 4))
+    row = o if fdy.size else m
     args = (
-        _none(x) if b is None else contiguous(b), fux, fuy, fdx, fdy, out,
-        codes.reshape(-1), *plans, N, H, W, C, OH, OW, *up, *down, after[2], *numbers, mode,
-        height, wide,
+        _none(x) if b is None else contiguous(b), fux, fuy, fdx, fdy, out, codes.reshape(-1),
+        tiles.reshape(-1), up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, *up, *numbers,
+        mode, height, wide, depth,
     )  # fmt: skip
     share(
         resample.filtered_lrelu, tasks, innermost(x), *args,
-        work=N * C * MH * MW * 8, scratch=(W + MW + OW) * wide,
+        work=N * C * MH * MW * 8,
+        scratch=int((w + m + depth * row).max()) * wide + depth * resample.PAD,
     )  # fmt: skip
     return y, codes
+
+
+@functools.lru_cache(64)
+def _tiles(OW, MW, up_taps, down_taps, up, down, before, after):
+    """The column tiles of a filtered_lrelu [T, 10], and its plans along x: see resample.py."""
+    tiles, plans, runs = [], ([], []), [0, 0]
+    for o0 in range(0, OW, 64):
+        o1 = min(OW, o0 + 64)
+        m0, m1 = resample.reach(o0, o1 - o0, down_taps, 1, down, after)
+        first, count = max(0, m0), max(0, min(MW, m1) - max(0, m0))
+        x0, x1 = resample.reach(first, max(1, count), up_taps, up, 1, before)
+        tiles.append([o0, o1, m0, m1, x0, max(x0, x1)])
+        parts = (
+            resample.plan(first, count, up_taps, up, 1, before),
+            resample.plan(o0, o1 - o0, down_taps, 1, down, after),
+        )
+        for i, part in enumerate(parts):
+            plans[i].append(part)
+            tiles[-1] += [runs[i], runs[i] + part.size // 7]
+            runs[i] += part.size // 7
+    return np.array(tiles, dtype=np.int64), *(np.concatenate(p) for p in plans)

@@ -1,207 +1,312 @@
 """upfirdn2d and filtered_lrelu: no inserted zero is multiplied, no padded or stuffed array written.
 
 Along one axis, output o of an up-FIR-down is Σ_j f[k + up·j] · x[i + j] over n terms: only every
-up-th tap meets a sample.  `plan` works out k, i and n for each o once, with the terms that fall
-outside the image left out; the kernels then follow it.  Arrays are flat, channels innermost, so one
-loop serves both axes: a weighted sum of runs of memory.
+up-th tap meets a sample.  Outputs of one phase share k and n, and their i advances evenly: a `plan`
+lists these runs once, and the kernels follow it, a run's taps held in registers.  A line that is
+read has zeros on both sides, as many as are needed.  Arrays are flat, channels innermost.
 """
+
+import functools
+import math
 
 import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import BYTES, choose, fma, load, sign_bits, splat, store, zero
+from minigan.ops.cpu.simd import (
+    BYTES,
+    choose,
+    dot,
+    hold,
+    load,
+    never_inline,
+    runtime,
+    sign_bits,
+    store,
+    zero,
+)
+
+# Between the rows held: without it they would compete for the same sets of the cache.
+PAD = 16
 
 
-def plan(size, out, taps, up, down, before):
-    """int64 [out, 3]: for each output the first tap k, the first sample i, and the terms n."""
-    start = np.arange(out, dtype=np.int64) * down - before  # in the zero-stuffed, unpadded signal
+def reach(first, count, taps, up, down, before):
+    """The samples that so many outputs read: the first, and the one after the last.
+
+    They may lie beyond both ends of the signal, in its padding.
+    """
+    start, last = first * down - before, (first + count - 1) * down - before
+    return -(-start // up), (last + taps - 1) // up + 1
+
+
+@functools.lru_cache(256)
+def plan(first, count, taps, up, down, before):
+    """Runs, int64 [runs · 7]: output o (0 for `first`) and its step, how many, k, sample i and its
+    step, n."""
+    phases, runs = up // math.gcd(up, down), []
+    for phase in range(min(phases, count)):
+        start = (first + phase) * down - before  # in the zero-stuffed signal
+        k = -start % up
+        n = max(0, -(-(taps - k) // up))
+        many = -(-(count - phase) // phases)
+        runs.append([phase, phases, many, k, (start + k) // up, phases * down // up, n])
+    return np.array(runs, dtype=np.int64).reshape(-1)
+
+
+@functools.lru_cache(256)
+def rows(count, size, taps, up, down, before):
+    """int64 [count · 3]: k, i and n of each output, without the terms outside the signal."""
+    start = np.arange(count, dtype=np.int64) * down - before
     k = -start % up
-    i = (start + k) // up
-    n = -(-(taps - k) // up)
+    i, n = (start + k) // up, -(-(taps - k) // up)
     skipped = np.maximum(0, -i)
     k, i, n = k + up * skipped, i + skipped, n - skipped
-    return np.stack([k, i, np.clip(np.minimum(n, size - i), 0, None)], axis=1)
+    return np.stack([k, i, np.clip(np.minimum(n, size - i), 0, None)], axis=1).reshape(-1)
+
+
+def _summing(count):
+    """A kernel that sums `count` (a constant, so that its loop is unrolled) weighted stretches."""
+
+    @kernel
+    def sums(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add):
+        never_inline()
+        lanes = BYTES // x.itemsize
+        held = hold(taps, k, up, count)
+        whole = width - width % lanes
+        if pixels == 1 or (o_step == width and i_step == width):  # one piece: as a row of vectors
+            total, o_step, i_step = pixels * width, lanes, lanes
+            pixels, whole, width = total // lanes, lanes, lanes
+            for c in range(pixels * lanes, total):
+                value = out[o + c] if add else x.dtype.type(0)
+                for j in range(count):
+                    value += taps[k + up * j] * x[i + c + j * run]
+                out[o + c] = value
+        for begin in range(0, pixels, 64):
+            end = min(pixels, begin + 64)
+            for c in range(0, whole, lanes):
+                to, at = o + begin * o_step + c, i + begin * i_step + c
+                for _ in range(begin, end):
+                    start = load(out, to) if add else zero(x)
+                    store(out, to, dot(held, x, at, run, start))
+                    to += o_step
+                    at += i_step
+            for p in range(begin, end):
+                for c in range(whole, width):
+                    value = out[o + p * o_step + c] if add else x.dtype.type(0)
+                    for j in range(count):
+                        value += taps[k + up * j] * x[i + p * i_step + c + j * run]
+                    out[o + p * o_step + c] = value
+
+    return sums
+
+
+_one, _two, _three, _four, _six, _twelve = (_summing(count) for count in (1, 2, 3, 4, 6, 12))
 
 
 @kernel
-def combine(out, o, x, i, run, taps, k, up, n, width, add):
-    """out[o + c] = Σ_j taps[k + up·j] · x[i + j·run + c] for c < width; `add` adds to it."""
-    lanes = BYTES // x.itemsize
-    c = 0
-    while c + 4 * lanes <= width:
-        if add:
-            s0, s1 = load(out, o + c), load(out, o + c + lanes)
-            s2, s3 = load(out, o + c + 2 * lanes), load(out, o + c + 3 * lanes)
+def clear(a, begin, end):
+    for i in range(begin, end):
+        a[i] = 0
+
+
+@kernel
+def stretch(out, o, o_step, x, i, i_step, run, taps, k, up, n, pixels, width, add):
+    """out[o + p·o_step + c] = Σ_{j<n} taps[k + up·j] · x[i + p·i_step + j·run + c], c < width.
+
+    For each of so many pixels p; `add` (0 or not) adds to what is there.
+    """
+    never_inline()
+    if n == 0 and not add:
+        for p in range(pixels):
+            clear(out, o + p * o_step, o + p * o_step + width)
+    while n > 0:
+        if n >= 12:
+            _twelve(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 12
+        elif n >= 6:
+            _six(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 6
+        elif n >= 4:
+            _four(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 4
+        elif n == 3:
+            _three(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 3
+        elif n == 2:
+            _two(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 2
         else:
-            s0 = s1 = s2 = s3 = zero(x)
-        at = i + c
-        for j in range(n):
-            f = splat(taps, k + up * j)
-            s0, s1 = fma(f, load(x, at), s0), fma(f, load(x, at + lanes), s1)
-            s2, s3 = fma(f, load(x, at + 2 * lanes), s2), fma(f, load(x, at + 3 * lanes), s3)
-            at += run
-        store(out, o + c, s0)
-        store(out, o + c + lanes, s1)
-        store(out, o + c + 2 * lanes, s2)
-        store(out, o + c + 3 * lanes, s3)
-        c += 4 * lanes
-    while c + lanes <= width:
-        s0 = load(out, o + c) if add else zero(x)
-        for j in range(n):
-            s0 = fma(splat(taps, k + up * j), load(x, i + j * run + c), s0)
-        store(out, o + c, s0)
-        c += lanes
-    while c < width:
-        total = out[o + c] if add else x.dtype.type(0)
-        for j in range(n):
-            total += taps[k + up * j] * x[i + j * run + c]
-        out[o + c] = total
-        c += 1
+            _one(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            done = 1
+        n, i, k, add = n - done, i + done * run, k + done * up, runtime(1)
 
 
 @kernel
-def upfirdn(first, last, line, x, fx, fy, out, across, along, N, H, W, C, OH, OW, ux, uy, height):
-    """Tasks: bands of `height` output rows.  across, along: the plans of x and y.
+def follow(plan, begin, end, out, o, o_pixel, x, i, x_pixel, taps, k, up, width, add):
+    """One line of pixels from another: the runs begin … end of a plan."""
+    for r in range(begin * 7, end * 7, 7):
+        stretch(
+            out, o + plan[r] * o_pixel, plan[r + 1] * o_pixel, x, i + plan[r + 4] * x_pixel,
+            plan[r + 5] * x_pixel, x_pixel, taps, k + plan[r + 3], up, plan[r + 6], plan[r + 2],
+            width, add,
+        )  # fmt: skip
+
+
+@kernel
+def upfirdn(
+    first, last, line, x, fx, fy, out, across, left, right, along,
+    N, H, W, C, OH, OW, ux, uy, height,
+):  # fmt: skip
+    """Tasks: bands of `height` output rows.  across is a `plan`, along are `rows`.
 
     fx [1, taps] along x and fy [taps] along y; or, not separable, fx [taps, taps] and fy empty.
-    line: memory for one row.
+    line: memory for a row with `left` and `right` pixels of zeros beside it.
     """
     bands = (OH + height - 1) // height
-    separable, taps = fy.size > 0, fx.shape[1]
-    fx = fx.reshape(-1)
+    taps, runs = fx.shape[1], across.size // 7
+    flat, none, once = fx.reshape(-1), runtime(0), runtime(1)
     for task in range(first, last):
         n, top = task // bands, task % bands * height
+        clear(line, none, left * C)
+        clear(line, (left + W) * C, (left + W + right) * C)
         for row in range(top, min(OH, top + height)):
-            k, i, terms = along[row]
-            to = (n * OH + row) * OW * C
-            start = (n * H + i) * W * C
-            if separable:
-                combine(line, 0, x, start, W * C, fy, k, uy, terms, W * C, False)
-                for p in range(OW):
-                    a, b, m = across[p]
-                    combine(out, to + p * C, line, b * C, C, fx, a, ux, m, C, False)
+            k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
+            to, at = (n * OH + row) * OW * C, (n * H + i) * W * C
+            if fy.size:
+                stretch(
+                    line, left * C, none, x, at, none, W * C, fy, k, uy, count, once, W * C, none
+                )  # fmt: skip
+                follow(across, none, runs, out, to, C, line, left * C, C, flat, none, ux, C, none)
             else:
-                out[to : to + OW * C] = 0
-                for j in range(terms):
-                    for p in range(OW):
-                        a, b, m = across[p]
-                        a += (k + uy * j) * taps
-                        combine(
-                            out, to + p * C, x, start + (j * W + b) * C, C, fx, a, ux, m, C, True
-                        )
+                for j in range(count):
+                    for c in range(W * C):
+                        line[left * C + c] = x[at + j * W * C + c]
+                    a = (k + uy * j) * taps
+                    follow(across, none, runs, out, to, C, line, left * C, C, flat, a, ux, C, j)
+                if count == 0:
+                    clear(out, to, to + OW * C)
 
 
 @kernel
-def lrelu(line, size, gain, slope, clamp, codes, at, mode):
-    """line ← clamp(gain·lrelu(line)) in place; a whole number of vectors.
+def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode):
+    """line ← clamp(gain·lrelu(line)) in place: pixels of `size` ≤ 32 numbers, whole vectors.
 
-    mode 1 also writes 2 bits a sample, negative and clamped, a 64-bit word for 32 samples; mode 2
-    multiplies by the slope that such codes stand for, instead: gain, gain·slope or 0.
+    mode 1 also writes 2 bits a sample, negative and clamped, a 64-bit word for each pixel, `words`
+    apart; mode 2 multiplies by the slope that such a code stands for, instead: gain, gain·slope, 0.
     """
     lanes = BYTES // line.itemsize
-    for start in range(0, size, 32):
+    steep, most, least = zero(line) + gain * slope, zero(line) + clamp, zero(line) - clamp
+    for p in range(pixels):
         low, high = np.uint64(0), np.uint64(0)
-        word = codes[at + start // 32] if mode == 2 else np.uint64(0)
-        for c in range(start, min(size, start + 32), lanes):
-            shift = np.uint64(c - start)
-            v = load(line, c)
+        word = codes[at + p * words] if mode == 2 else np.uint64(0)
+        for c in range(0, size, lanes):
+            shift = np.uint64(c)
+            v = load(line, first + p * size + c)
             if mode == 2:
-                v = choose(word >> shift, v * (gain * slope), v * gain)
+                v = choose(word >> shift, v * steep, v * gain)
                 v = choose(word >> (shift + np.uint64(32)), zero(line), v)
             else:
                 below = sign_bits(v)
-                v = choose(below, v * (gain * slope), v * gain)
+                v = choose(below, v * steep, v * gain)
                 if clamp >= 0:
-                    above = sign_bits((zero(line) + clamp) - v)
-                    under = sign_bits(v + clamp)
-                    v = choose(above, zero(line) + clamp, choose(under, zero(line) - clamp, v))
+                    above, under = sign_bits(most - v), sign_bits(v - least)
+                    v = choose(above, most, choose(under, least, v))
                     high |= (above | under) << shift
                 low |= below << shift
-            store(line, c, v)
+            store(line, first + p * size + c, v)
         if mode == 1:
-            codes[at + start // 32] = low | (high << np.uint64(32))
+            codes[at + p * words] = low | (high << np.uint64(32))
 
 
 @kernel
 def filtered_lrelu(
-    first, last, memory, x, b, ux_taps, uy_taps, dx_taps, dy_taps, out, codes,
-    up_x, up_y, down_x, down_y, N, H, W, C, OH, OW, ux, uy, dx, dy, y0,
-    gain, slope, clamp, mode, height, wide,
+    first, last, memory, x, b, fux, fuy, fdx, fdy, out, codes,
+    tiles, up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, ux, uy,
+    gain, slope, clamp, mode, height, wide, depth,
 ):  # fmt: skip
-    """Up, leaky ReLU, down, a row of the upsampled image at a time: never more of it in memory.
+    """Up, leaky ReLU, down: a row of the upsampled image at a time, and only a tile's width of it.
 
-    Tasks: images × bands of `height` output rows × blocks of `wide` channels.  up_x [MW, 3] and
-    up_y [MH, 3] are the plans onto the upsampled image, down_x [OW, 3] and down_y [OH, 3] those
-    from it.  Filters as for `upfirdn`.  codes [N, MH, MW, words]; y0 pads before down's rows.
+    Tasks: images × bands of `height` output rows × column tiles × blocks of `wide` ≤ 32 channels.
+    tiles [T · 10]: the columns of the output, of the upsampled image and of x that a tile reads
+    (first and end each, beyond the images' edges where zeros are read), then its runs in the plans
+    up_x and down_x.  up_y and down_y are `rows`.  Filters as for `upfirdn`.  codes [N, MH, MW,
+    words].  `depth` upsampled rows are held for the filter down.
     """
-    MH, MW = up_y.shape[0], up_x.shape[0]
-    bands, cuts = (OH + height - 1) // height, (C + wide - 1) // wide
-    words = (C + 31) // 32
-    lanes = BYTES // x.itemsize
-    u_tx, d_tx, d_ty = ux_taps.shape[1], dx_taps.shape[1], max(dy_taps.size, dx_taps.shape[0])
-    flat_u, flat_d = ux_taps.reshape(-1), dx_taps.reshape(-1)
+    bands, cuts, columns = (OH + height - 1) // height, (C + wide - 1) // wide, tiles.size // 10
+    words, lanes = (C + 31) // 32, BYTES // x.itemsize
+    u_taps, d_taps, thin = fux.shape[1], fdx.shape[1], fdy.size > 0
+    flat_u, flat_d, none, once = fux.reshape(-1), fdx.reshape(-1), runtime(0), runtime(1)
     for task in range(first, last):
-        n, top, c0 = task // (bands * cuts), task // cuts % bands * height, task % cuts * wide
-        end, here = min(OH, top + height), min(wide, C - c0)
-        whole = (here + lanes - 1) // lanes * lanes  # rows in memory hold whole vectors
-        low = memory[: W * whole]
-        mid = memory[low.size : low.size + MW * whole]
-        thin = memory[low.size + mid.size : low.size + mid.size + OW * whole]
-        low[:] = 0
-        for row in range(top, end):
-            for p in range(OW):
-                to = ((n * OH + row) * OW + p) * C + c0
-                out[to : to + here] = 0
-        for m in range(max(0, top * dy - y0), min(MH, (end - 1) * dy - y0 + d_ty)):
-            k, i, terms = up_y[m]
-            start = (n * H + i) * W * C + c0
-            if uy_taps.size:
-                shift = x.dtype.type(0)
-                for j in range(terms):
-                    shift += uy_taps[k + uy * j]
-                for p in range(W):
-                    combine(
-                        low, p * whole, x, start + p * C, W * C, uy_taps, k, uy, terms, here, False
+        n, top = task // (cuts * columns * bands), task // (cuts * columns) % bands * height
+        c0, t = task % cuts * wide, task // cuts % columns * 10
+        o0, o1, m0, m1 = tiles[t], tiles[t + 1], tiles[t + 2], tiles[t + 3]
+        x0, x1 = tiles[t + 4], tiles[t + 5]
+        ups, upe, downs, downe = tiles[t + 6], tiles[t + 7], tiles[t + 8], tiles[t + 9]
+        here = min(wide, C - c0)
+        size = (here + lanes - 1) // lanes * lanes  # of a pixel in memory: whole vectors
+        # Columns that exist; the others stay 0.
+        xa, xb, ma, mb = max(0, x0), min(W, x1), max(0, m0), min(MW, m1)
+        # In memory: a row of x; an upsampled one; `depth` of those, filtered along x if `thin`.
+        mid, held = (x1 - x0) * size, (x1 - x0 + m1 - m0) * size
+        long = ((o1 - o0) if thin else (m1 - m0)) * size + PAD
+        clear(memory, none, held + depth * long)
+        base = begun = down_y[3 * top + 1]  # the row held first, and the next to be made
+        for row in range(top, min(OH, top + height)):
+            tap, start, count = down_y[3 * row], down_y[3 * row + 1], down_y[3 * row + 2]
+            begun = max(begun, start)
+            if start + count - base > depth:  # no room: those still wanted go to the front
+                for at in range((begun - start) * long):
+                    memory[held + at] = memory[held + (start - base) * long + at]
+                base = start
+            while begun < start + count:
+                k, i, some = up_y[3 * begun], up_y[3 * begun + 1], up_y[3 * begun + 2]
+                at, low = ((n * H + i) * W + xa) * C + c0, (xa - x0) * size
+                slot = held + (begun - base) * long
+                line = mid if thin else slot
+                to = line + (ma - m0) * size
+                if fuy.size:
+                    stretch(
+                        memory, low, size, x, at, C, W * C, fuy, k, uy, some, xb - xa, here, none
                     )
                     if b.size:
-                        for c in range(here):
-                            low[p * whole + c] += shift * b[c0 + c]
-                for p in range(MW):
-                    a, i, terms = up_x[p]
-                    combine(
-                        mid, p * whole, low, i * whole, whole, flat_u, a, ux, terms, whole, False
-                    )
+                        shift = x.dtype.type(0)
+                        for j in range(some):
+                            shift += fuy[k + uy * j]
+                        for p in range(xb - xa):
+                            for c in range(here):
+                                memory[low + p * size + c] += shift * b[c0 + c]
+                    follow(
+                        up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u, none,
+                        ux, size, none,
+                    )  # fmt: skip
+                else:
+                    clear(memory, to, to + (mb - ma) * size)
+                    for j in range(some):
+                        for p in range(xb - xa):
+                            for c in range(here):
+                                v = x[at + (j * W + p) * C + c]
+                                memory[low + p * size + c] = v + b[c0 + c] if b.size else v
+                        follow(
+                            up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u,
+                            (k + uy * j) * u_taps, ux, size, once,
+                        )  # fmt: skip
+                code = ((n * MH + begun) * MW + ma) * words + c0 // 32
+                lrelu(memory, to, mb - ma, size, gain, slope, clamp, codes, code, words, mode)
+                if thin:
+                    follow(
+                        down_x, downs, downe, memory, slot, size, memory, mid - m0 * size, size,
+                        flat_d, none, once, size, none,
+                    )  # fmt: skip
+                begun += 1
+            to, at = ((n * OH + row) * OW + o0) * C + c0, held + (start - base) * long
+            if thin:
+                stretch(
+                    out, to, C, memory, at, size, long, fdy, tap, once, count, o1 - o0, here, none
+                )
             else:
-                mid[:] = 0
-                for j in range(terms):
-                    for p in range(W):
-                        for c in range(here):
-                            at = start + (j * W + p) * C + c
-                            low[p * whole + c] = x[at] + b[c0 + c] if b.size else x[at]
-                    for p in range(MW):
-                        a, i, count = up_x[p]
-                        a += (k + uy * j) * u_tx
-                        combine(
-                            mid, p * whole, low, i * whole, whole, flat_u, a, ux, count, whole, True
-                        )
-            for p in range(MW):
-                at = ((n * MH + m) * MW + p) * words + c0 // 32
-                part = mid[p * whole : (p + 1) * whole]
-                lrelu(part, whole, gain, slope, clamp, codes, at, mode)
-            if dy_taps.size:
-                for p in range(OW):
-                    a, i, terms = down_x[p]
-                    combine(
-                        thin, p * whole, mid, i * whole, whole, flat_d, a, 1, terms, whole, False
-                    )
-            # Output rows r with 0 ≤ m + y0 − r·dy < taps meet this row.
-            for row in range(max(top, (m + y0 - d_ty) // dy + 1), min(end, (m + y0) // dy + 1)):
-                tap = m + y0 - row * dy
-                for p in range(OW):
-                    to = ((n * OH + row) * OW + p) * C + c0
-                    if dy_taps.size:
-                        combine(out, to, thin, p * whole, 0, dy_taps, tap, 1, 1, here, True)
-                    else:
-                        a, i, terms = down_x[p]
-                        a += tap * d_tx
-                        combine(out, to, mid, i * whole, whole, flat_d, a, 1, terms, here, True)
+                for p in range(o1 - o0):
+                    clear(out, to + p * C, to + p * C + here)
+                for j in range(count):
+                    follow(
+                        down_x, downs, downe, out, to, C, memory, at + j * long - m0 * size, size,
+                        flat_d, (tap + j) * d_taps, once, here, once,
+                    )  # fmt: skip

@@ -85,6 +85,23 @@ def _multiply_add(builder, a, b, c):
 
 
 @extending.intrinsic
+def never_inline(typing_context):
+    """Keep the function that says this apart: copies of it would take long to compile."""
+
+    def code(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), code
+
+
+@extending.intrinsic
+def runtime(typing_context, i):
+    """The whole number i, not as a constant: Numba compiles a function anew for each of those."""
+    return types.intp(types.intp), lambda context, builder, signature, args: args[0]
+
+
+@extending.intrinsic
 def load(typing_context, a, i):
     """The vector a[i : i + LANES]."""
 
@@ -213,6 +230,54 @@ def add_tile(typing_context, tile, a, i, step):
         return context.get_dummy_value()
 
     return types.void(tile, a, types.intp, types.intp), code
+
+
+class TapsType(types.Type):
+    def __init__(self, dtype, count):
+        self.dtype, self.count = dtype, count
+        super().__init__(name=f"Taps({dtype}, {count})")
+
+
+@extending.register_model(TapsType)
+class _TapsModel(extending.models.PrimitiveModel):
+    def __init__(self, manager, fe_type):
+        super().__init__(manager, fe_type, ir.ArrayType(_vector(fe_type.dtype), fe_type.count))
+
+
+@extending.intrinsic(prefer_literal=True)
+def hold(typing_context, a, i, step, count):
+    """Registers of a[i], a[i + step], …, `count` (a constant) of them."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    taps = TapsType(a.dtype, count.literal_value)
+
+    def code(context, builder, signature, args):
+        array, index, stride, _ = args
+        held = ir.Constant(context.get_value_type(taps), ir.Undefined)
+        for place in range(taps.count):
+            pointer = _address(context, builder, signature.args[0], array, index, False)
+            splatted = _splat(builder, builder.load(pointer), _vector(a.dtype))
+            held = builder.insert_value(held, splatted, place)
+            index = builder.add(index, stride)
+        return held
+
+    return taps(a, types.intp, types.intp, count), code
+
+
+@extending.intrinsic
+def dot(typing_context, taps, x, i, run, start):
+    """start + Σ_j taps[j] · x[i + j·run : … + LANES], a vector."""
+
+    def code(context, builder, signature, args):
+        held, array, index, stride, total = args
+        for place in range(taps.count):
+            pointer = _address(context, builder, signature.args[1], array, index)
+            value = builder.load(pointer, align=x.dtype.bitwidth // 8)
+            total = _multiply_add(builder, builder.extract_value(held, place), value, total)
+            index = builder.add(index, stride)
+        return total
+
+    return start(taps, x, types.intp, types.intp, start), code
 
 
 @extending.intrinsic
