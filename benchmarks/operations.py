@@ -1,6 +1,6 @@
 """The four operations against what a user would take instead: python benchmarks/operations.py
 
-Prints benchmarks/operations.md.  PyTorch is compared if it is installed (pip install -e '.[benchmark]').
+Prints benchmarks/operations.md.  PyTorch is compared if installed: pip install -e '.[benchmark]'.
 All variants of a row run in turn, in one process and on the same number of threads; each is called
 twice untimed before each timing, so that its threads and caches are warm and another's are at rest.
 Ratios are medians of the rounds' ratios.  Results are compared with ours before anything is timed.
@@ -177,7 +177,8 @@ def torch_convolution(name, x, dy, w):
                 torch.ops.aten.convolution_backward, b, a, c, None, [1, 1], [p, p], [1, 1], False,
                 [0, 0], 1, wanted,
             )  # fmt: skip
-            variants[layout] = lambda back=back, i=wanted.index(True): back()[i]
+            which = wanted.index(True)
+            variants[layout] = lambda back=back, which=which: back()[which]
     return variants
 
 
@@ -219,7 +220,7 @@ def depthwise(x, f, up, down, padding):
         return F.conv2d(x, kernels[1], stride=(down, 1), groups=c)
     # up = down: one tap in `up` meets a sample; the rest is an ordinary convolution with those.
     taps = f.flip(*range(f.ndim))
-    start = -(-pad) % up
+    start = pad % up
     thin = taps[start::up] if f.ndim == 1 else taps[start::up, start::up]
     before = (pad - start) // up
     size = (x.shape[2] * up + padding[0] + padding[1] - f.shape[-1]) // down + 1
@@ -267,6 +268,7 @@ def resampling(rng, rounds):
         "expressions (transposed or strided depthwise convolutions; 1-D or 2-D; both layouts).\n"
         "`bandwidth`: bytes in and out per second, against a copy that allocates its result, as ours does."
     )
+    ratios = []
     header("N,C,H", "up", "down", "taps", "ours", "SciPy", "official", "best", "×official", "×best",
            "bandwidth")  # fmt: skip
     for n, c, h in ((16, 64, 32), (1, 32, 1024)):
@@ -296,8 +298,17 @@ def resampling(rng, rounds):
                 if torch:
                     r = (m["official"], min(m[key] for key in best), ratio(times, ["official"]),
                          ratio(times, best))  # fmt: skip
+                ratios.append(r[2:])
                 row(f"{n},{c},{h}", up, down, taps, m["ours"], m.get("scipy", ""), *r,
                     f"{100 * bandwidth:.0f} %")  # fmt: skip
+    means(ratios)
+
+
+def means(ratios):
+    if torch:
+        mean, least = np.exp(np.log(ratios).mean(0)), np.min(ratios, axis=0)
+        print(f"\nGeometric mean {mean[0]:.1f}× the official expression, {mean[1]:.2f}× the best; "
+              f"least {least[0]:.2f}× and {least[1]:.2f}×.")  # fmt: skip
 
 
 def activation(x, gain, slope):
@@ -306,8 +317,8 @@ def activation(x, gain, slope):
 
 def filtered(rng, rounds):
     print("\n## filtered_lrelu, float32, milliseconds")
+    ratios = []
     header("N,C,H", "up", "down", "ours", "official", "best", "×official", "×best", "memory")
-    print_memory = []
     for n, c, h in ((16, 64, 32), (1, 32, 1024)):
         for up, down in ((2, 2), (4, 2)):
             x = images(rng, n, c, h, h)
@@ -342,13 +353,14 @@ def filtered(rng, rounds):
             if torch:
                 r = (m["official"], min(m[key] for key in best), ratio(times, ["official"]),
                      ratio(times, best))  # fmt: skip
+            ratios.append(r[2:])
             tracemalloc.start()
             y = ours()
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             memory = (x.nbytes + peak) / (x.nbytes + y.nbytes)
             row(f"{n},{c},{h}", up, down, m["ours"], *r, f"{memory:.2f}")
-            print_memory.append(memory)
+    means(ratios)
     print("\n`memory`: the input and all that is allocated at the peak, over input + output.")
 
 

@@ -233,7 +233,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size, scratch=memory)
         return out
     geometry = (N, H, W, C, OH, OW, O, KH, KW, SY, SX, -y0, -x0, OH, OW, 0, 0, 1, 1)
-    lanes = width // VECTORS
+    lanes = max(ROWS, width // VECTORS)  # a tile reads ROWS channels of x side by side
     C_ = -(-C // lanes) * lanes
     wide = min(C_, 128)
     cuts = -(-C // wide)
