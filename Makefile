@@ -30,9 +30,11 @@ $(STAMP): pyproject.toml
 ROOT_FLAG := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 lab: $(STAMP)
+	$(BIN)/python -m minigan warm
 	$(BIN)/jupyter lab $(ROOT_FLAG) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 check: $(STAMP)
+	$(BIN)/python -m minigan warm --all
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/test_mutants.py --ignore tests/test_grading.py
 	$(BIN)/python -m pytest -q --nbval notebooks/01_the_latent_problem.ipynb
 	@echo "This machine runs the course.  Next: make lab"
@@ -44,6 +46,7 @@ lint: $(STAMP)
 	$(BIN)/python -m minigan.grading release --check
 
 test: $(STAMP) lint
+	$(BIN)/python -m minigan warm --all
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval notebooks solutions
 

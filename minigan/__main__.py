@@ -43,8 +43,14 @@ def main():
     compare.add_argument("--steps", type=int, default=None, help="default: as in toy_training")
     compare.add_argument("--jobs", type=int, default=2, help="toys trained at the same time")
     compare.add_argument("--out", default="notebooks/results/toy_compare.csv")
+    warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
+    warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    if args.action == "compare":
+    if args.command == "warm":
+        from minigan.ops.warm import warm
+
+        warm(args.all)
+    elif args.action == "compare":
         from minigan import toy_compare, toy_training
 
         steps = toy_training.Training().steps if args.steps is None else args.steps

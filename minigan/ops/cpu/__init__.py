@@ -69,7 +69,7 @@ def act_slope(g, y, alpha, gain, clamp):
 @functools.lru_cache(64)
 def _axes(content, shape, dtype):
     """A filter as (fx [1, taps], fy [taps]), or, if it is no outer product, (f [ty, tx], [])."""
-    f = np.frombuffer(content, dtype).reshape(shape)
+    f = np.frombuffer(content, dtype).reshape(shape).copy()  # writeable, as kernels want arrays
     if f.ndim == 1:
         return f[None].copy(), f.copy()
     row, column = np.unravel_index(np.argmax(np.abs(f)), f.shape)

@@ -64,42 +64,27 @@ def rows(count, size, taps, up, down, before):
 
 
 def _summing(count):
-    """A kernel that sums `count` (a constant, so that its loop is unrolled) weighted stretches."""
+    """A kernel that sums `count` (a constant, so that its loop is unrolled) weighted vectors."""
 
     @kernel
     def sums(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add):
         never_inline()
         lanes = BYTES // x.itemsize
         held = hold(taps, k, up, count)
-        whole = width - width % lanes
-        if pixels == 1 or (o_step == width and i_step == width):  # one piece: as a row of vectors
-            total, o_step, i_step = pixels * width, lanes, lanes
-            pixels, whole, width = total // lanes, lanes, lanes
-            for c in range(pixels * lanes, total):
-                value = out[o + c] if add else x.dtype.type(0)
-                for j in range(count):
-                    value += taps[k + up * j] * x[i + c + j * run]
-                out[o + c] = value
         for begin in range(0, pixels, 64):
             end = min(pixels, begin + 64)
-            for c in range(0, whole, lanes):
+            for c in range(0, width, lanes):
                 to, at = o + begin * o_step + c, i + begin * i_step + c
                 for _ in range(begin, end):
                     start = load(out, to) if add else zero(x)
                     store(out, to, dot(held, x, at, run, start))
                     to += o_step
                     at += i_step
-            for p in range(begin, end):
-                for c in range(whole, width):
-                    value = out[o + p * o_step + c] if add else x.dtype.type(0)
-                    for j in range(count):
-                        value += taps[k + up * j] * x[i + p * i_step + c + j * run]
-                    out[o + p * o_step + c] = value
 
     return sums
 
 
-_one, _two, _three, _four, _six, _twelve = (_summing(count) for count in (1, 2, 3, 4, 6, 12))
+_one, _two, _four, _six, _twelve = (_summing(count) for count in (1, 2, 4, 6, 12))
 
 
 @kernel
@@ -115,27 +100,38 @@ def stretch(out, o, o_step, x, i, i_step, run, taps, k, up, n, pixels, width, ad
     For each of so many pixels p; `add` (0 or not) adds to what is there.
     """
     never_inline()
+    lanes = BYTES // x.itemsize
+    if pixels == 1 or (o_step == width and i_step == width):  # one piece: a row of vectors
+        total, o_step, i_step = pixels * width, lanes, lanes
+        pixels, vectors, loose = total // lanes, lanes, total // lanes * lanes
+        ends, width = 1, total
+    else:
+        vectors = loose = width // lanes * lanes
+        ends = pixels
+    for p in range(ends if loose < width else 0):  # what fills no vector
+        for c in range(loose, width):
+            value = out[o + p * o_step + c] if add else x.dtype.type(0)
+            for j in range(n):
+                value += taps[k + up * j] * x[i + p * i_step + c + j * run]
+            out[o + p * o_step + c] = value
     if n == 0 and not add:
         for p in range(pixels):
-            clear(out, o + p * o_step, o + p * o_step + width)
+            clear(out, o + p * o_step, o + p * o_step + vectors)
     while n > 0:
         if n >= 12:
-            _twelve(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            _twelve(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, vectors, add)
             done = 12
         elif n >= 6:
-            _six(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            _six(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, vectors, add)
             done = 6
         elif n >= 4:
-            _four(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            _four(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, vectors, add)
             done = 4
-        elif n == 3:
-            _three(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
-            done = 3
-        elif n == 2:
-            _two(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+        elif n >= 2:
+            _two(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, vectors, add)
             done = 2
         else:
-            _one(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add)
+            _one(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, vectors, add)
             done = 1
         n, i, k, add = n - done, i + done * run, k + done * up, runtime(1)
 
