@@ -53,16 +53,18 @@ class _Notice(event.Listener):
     """Says that a kernel is being compiled, when that takes more than a second."""
 
     def __init__(self, wait=1.0):
-        self.wait, self.said, self.timer = wait, False, None
+        self.wait, self.said, self.timer, self.depth = wait, False, None, 0
 
     def on_start(self, event):
-        if not self.said and self.timer is None and not os.environ.get("MINIGAN_QUIET"):
+        self.depth += 1  # a kernel's compilation contains those of the kernels it calls
+        if self.depth == 1 and not self.said and not os.environ.get("MINIGAN_QUIET"):
             self.timer = threading.Timer(self.wait, self.say)
             self.timer.daemon = True
             self.timer.start()
 
     def on_end(self, event):
-        if self.timer is not None:
+        self.depth -= 1
+        if self.depth == 0 and self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
