@@ -5,7 +5,7 @@ ROWS neighbouring pixels × `width` output channels.  Along a row of the kernel,
 that a pixel meets lie side by side in x and in the packed weights, so the innermost loop is one
 rank-1 update after another.
 
-What is summed where is told by a geometry, 18 whole numbers:
+What is summed where is told by a geometry, 19 whole numbers:
     N, H, W, C          x
     OH, OW, O           the sums of one image
     KH, KW              the kernel

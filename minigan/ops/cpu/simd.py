@@ -33,7 +33,8 @@ def _vector_bytes():
 
 BYTES = _vector_bytes()
 LANES = BYTES // 4  # float32 numbers in a vector; float64 has half as many
-# 32 registers hold 8 × 3 sums with their operands; 16 registers hold 4 × 2.
+# 32 registers hold 8 × 2 sums with their operands; 16 registers hold 4 × 2.  Powers of two: blocks
+# of LANES channels, and of tiles of pixels, are cut into ROWS.
 ROWS, VECTORS = (8, 2) if BYTES == 64 else (4, 2)
 
 
