@@ -9,17 +9,9 @@ from minigan.ops import bias_act, check, conv2d, conv_transpose2d, upfirdn2d
 
 
 def conv2d_resample(
-    x,
-    w,
-    f=None,
-    up=1,
-    down=1,
-    padding=0,
-    groups=1,
-    flip_weight=True,
-    flip_filter=False,
+    x, w, f=None, up=1, down=1, padding=0, groups=1, flip_weight=True, flip_filter=False,
     styles=None,
-):
+):  # fmt: skip
     """Upsample, convolve, downsample, in the cheapest order (StyleGAN2 App. B).
 
     x [N, C, H, W]; w [O, C/groups, kh, kw]; f, the low-pass filter, as `ops.upfirdn2d`'s; up and

@@ -204,6 +204,8 @@ def test_winograd_keeps_its_bound(sizes, padding, rng):
 
 def test_kept_weights_are_never_stale(rng):
     """Winograd's transformed weights are found again by content, so changes in place count."""
+    from minigan.ops.cpu import conv
+
     x = rng.standard_normal((1, 32, 16, 16), dtype=np.float32)
     w = rng.standard_normal((32, 32, 3, 3), dtype=np.float32)
 
@@ -216,12 +218,17 @@ def test_kept_weights_are_never_stale(rng):
     def nudge():
         w[-1, -1, -1, -1] = np.nextafter(w[-1, -1, -1, -1], np.float32(9))
 
-    for change in (lambda: None, flip_signs, swap, nudge):
+    def flip_two_signs():  # of two words of one hash chain, where signs are the highest bit
+        w.reshape(-1)[[1, 5]] *= -1
+
+    for change in (lambda: None, flip_signs, flip_two_signs, swap, nudge):
         ops.conv2d(x, w, padding=1)
+        kept = len(conv._kept)
         change()
         with ops.engine("direct"):
             expected = ops.conv2d(x, w, padding=1)
         assert np.abs(ops.conv2d(x, w, padding=1) - expected).max() < 1e-4 * np.abs(expected).max()
+        assert len(conv._kept) == kept + (change.__name__ != "<lambda>")  # each content its own
     a, b = w.copy(), w.copy()
     b[-1, -1, -1, -1] += 1  # two weights that differ in one number have two transforms
     assert not np.array_equal(ops.conv2d(x, a), ops.conv2d(x, b))
@@ -428,3 +435,13 @@ def test_vjp_of_given_codes_is_that_of_the_definition(rng):
         dx = back(dy)
     same(y, expected, np.float64)
     same(pullback(dy), dx, np.float64)
+
+
+def test_backward_does_not_mind_another_choice_of_engine(rng):
+    """What the fast engine recorded goes back through it, also where the definitions are chosen."""
+    x, f = rng.standard_normal((2, 3, 8, 8)), np.ones(4)
+    for op in (lambda x: ops.bias_act(x, act="lrelu"), lambda x: ops.filtered_lrelu(x, f, f, up=2, down=2, padding=4)):  # fmt: skip
+        y, pullback = vjp(op, x)
+        expected = pullback(np.ones(y.shape))
+        with ops.engine("loops"):
+            same(pullback(np.ones(y.shape)), expected, np.float64)

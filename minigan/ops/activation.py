@@ -7,7 +7,7 @@ import numpy as np
 from minigan.autograd import primitive, stop_gradient
 from minigan.autograd.variable import Variable
 from minigan.ops import check, loops
-from minigan.ops.switch import chosen, fast, native
+from minigan.ops.switch import chosen, cpu, fast, native
 
 
 def _sigmoid(x):
@@ -50,7 +50,7 @@ def _act_plain(x, slope, gain, clamp):
 
 
 def _act_slope_plain(dy, y, slope, gain, clamp):
-    return fast().act_slope(*native(dy, y), slope, gain, clamp)
+    return cpu().act_slope(*native(dy, y), slope, gain, clamp)
 
 
 # Keeps the result, which the next layer keeps anyway, and not the input: its sign tells the slope.

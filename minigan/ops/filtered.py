@@ -8,13 +8,13 @@ from minigan.autograd import primitive
 from minigan.autograd.variable import Variable, plain
 from minigan.ops import check, loops
 from minigan.ops.resampling import correlation, resampled_size, transposed, upfirdn
-from minigan.ops.switch import chosen, fast, native
+from minigan.ops.switch import chosen, cpu, fast, native
 
 SQRT2 = math.sqrt(2)
 
 
 def _masked_plain(x, codes, fu, fd, up, down, padding, after, gain, slope):
-    return fast().masked(*native(x), codes, fu, fd, up, down, padding, after, gain, slope)
+    return cpu().masked(*native(x), codes, fu, fd, up, down, padding, after, gain, slope)
 
 
 def _masked_vjp(g, codes, in_shape, fu, fd, up, down, padding, after, gain, slope):

@@ -89,14 +89,21 @@ def _around(who, f, padding, before, after):
 
 
 def filter2d(x, f, padding=0, flip_filter=False, gain=1):
-    """upfirdn2d at one rate, padded so that the size stays; `padding` comes on top of that."""
+    """upfirdn2d at one rate, padded so that the size stays; `padding` comes on top of that.
+
+    x [N, C, H, W] and f as there; returns [N, C, H, W] if padding is 0.  Raises: as upfirdn2d.
+    """
     f = check.fir("filter2d", "f", f)
     padding = _around("filter2d", f, padding, lambda t, _: t // 2, lambda t, _: (t - 1) // 2)
     return _resample("filter2d", x, f, 1, 1, padding, flip_filter, gain)
 
 
 def upsample2d(x, f, up=2, padding=0, flip_filter=False, gain=1):
-    """upfirdn2d that multiplies the size by `up`, and keeps the mean: its gain is up²·`gain`."""
+    """upfirdn2d that multiplies the size by `up`, and keeps the mean: its gain is up²·`gain`.
+
+    x [N, C, H, W] and f as there; returns [N, C, H·up, W·up] if padding, on top of what keeps the
+    image's place, is 0.  Raises: as upfirdn2d.
+    """
     f, u = check.fir("upsample2d", "f", f), check.pair("upsample2d", "up", up)
     padding = _around(
         "upsample2d", f, padding, lambda t, i: (t + u[i] - 1) // 2, lambda t, i: (t - u[i]) // 2
@@ -106,7 +113,11 @@ def upsample2d(x, f, up=2, padding=0, flip_filter=False, gain=1):
 
 
 def downsample2d(x, f, down=2, padding=0, flip_filter=False, gain=1):
-    """upfirdn2d that divides the size by `down`."""
+    """upfirdn2d that divides the size by `down`.
+
+    x [N, C, H, W] and f as there; returns [N, C, H/down, W/down] if padding, on top of what keeps
+    the image's place, is 0 and down divides H and W.  Raises: as upfirdn2d.
+    """
     f, d = check.fir("downsample2d", "f", f), check.pair("downsample2d", "down", down)
     padding = _around(
         "downsample2d", f, padding, lambda t, i: (t - d[i] + 1) // 2, lambda t, i: (t - d[i]) // 2

@@ -29,8 +29,13 @@ def engine(name):
 
 
 def fast():
-    """The engine for NumPy arrays, imported at the first use: importing Numba takes a while."""
-    return loops if chosen() == "loops" else importlib.import_module("minigan.ops.cpu")
+    """The chosen engine for NumPy arrays, imported at its first use: Numba takes a while."""
+    return loops if chosen() == "loops" else cpu()
+
+
+def cpu():
+    """The Numba engine, whatever is chosen: for the backward pass of what it computed forward."""
+    return importlib.import_module("minigan.ops.cpu")
 
 
 def native(*arrays):

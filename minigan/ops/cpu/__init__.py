@@ -118,9 +118,9 @@ def filtered_lrelu(x, b, fu, fd, up, down, padding, gain, slope, clamp, keep=Fal
 def masked(x, codes, fu, fd, up, down, padding, padding_down, gain, slope):
     """Up, times the slope that codes [N, MH, MW, …] stand for, down: linear in x, and its own
     transpose with filters, rates and paddings exchanged."""
-    return _filtered(x, None, codes, fu, fd, up, down, padding, padding_down, gain, slope, -1.0, 2)[
-        0
-    ]
+    after, clamp, mode = padding_down, -1.0, 2
+    y, _ = _filtered(x, None, codes, fu, fd, up, down, padding, after, gain, slope, clamp, mode)
+    return y
 
 
 def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp, mode):

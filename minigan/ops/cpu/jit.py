@@ -3,9 +3,8 @@
 A kernel is a Numba function `kernel(first, last, memory, …)`: it does tasks first … last−1 of a
 job whose tasks touch no common output.  `share` hands the tasks to a few threads of our own.
 Numba's `prange` is not used: its default threading layer crashes when two threads of a program
-enter it at once, as widgets do, and a kernel without it compiles in half the time.  What a task
-computes does not depend on who runs it: results are the same, bit for bit, on any number of
-threads.
+enter it at once, as widgets do.  What a task computes does not depend on who runs it: results are
+the same, bit for bit, on any number of threads.
 """
 
 import concurrent.futures
@@ -106,8 +105,7 @@ _this_core = ctypes.CDLL(None).sched_getcpu if _LINUX else None
 def _make_room():
     """Ask Linux to run the helpers on other cores than ours.
 
-    It likes to wake a thread on the core of the one that woke it, and leaves both there for
-    milliseconds: longer than most jobs last.
+    It may wake a thread on the core of the one that woke it, and leave both there for the job.
     """
     others = os.sched_getaffinity(0) - {_this_core()}
     for helper in _helpers if others else ():
@@ -116,7 +114,7 @@ def _make_room():
 
 
 def empty(size, dtype):
-    """A flat array that starts on a cache line: a vector that straddles two costs double."""
+    """A flat array that starts on a cache line: a vector need not straddle two."""
     dtype = np.dtype(dtype)
     memory = np.empty(size * dtype.itemsize + 64, np.uint8)
     start = -memory.ctypes.data % 64
@@ -127,7 +125,7 @@ _own = threading.local()
 
 
 def _scratch(size, dtype):
-    """This thread's own memory, kept: asking for it anew would cost more than using it."""
+    """This thread's own memory, kept, not asked for anew at each job."""
     size *= dtype.itemsize
     if not hasattr(_own, "memory") or _own.memory.size < size:
         _own.memory = empty(size, np.uint8)
@@ -138,7 +136,7 @@ def share(kernel, tasks, *args, work, scratch=0):
     """Run kernel(i, i + 1, memory, *args) for each of `tasks` i, on several threads if it pays.
 
     memory: `scratch` numbers of the type of args[0], for a thread's intermediate results.
-    work: about how many multiplications in all; waking a thread takes as long as a million.
+    work: about how many multiplications in all; a helper is woken for each million.
     """
     global _pool
     helpers = min(threads(), tasks, max(1, work >> 20)) - 1

@@ -237,24 +237,9 @@ def weight_gradient(
                 n, ty, tx = _place(start + t, down, across)
                 y, xx = 4 * ty + Y0, 4 * tx + X0
                 _transform_input(
-                    x,
-                    n,
-                    y,
-                    xx,
-                    H,
-                    W,
-                    C,
-                    c0,
-                    c1,
-                    none,
-                    patch,
-                    half,
-                    v,
-                    v_step,
-                    tiles * LANES,
-                    t * LANES,
-                    wide,
-                )
+                    x, n, y, xx, H, W, C, c0, c1, none, patch, half, v, v_step, tiles * LANES,
+                    t * LANES, wide,
+                )  # fmt: skip
                 for i in range(4):
                     for j in range(4):
                         at = ((n * OH + 4 * ty + i) * OW + 4 * tx + j) * O
