@@ -175,7 +175,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     results = []
     for n in ("1", "2", "5"):
         monkeypatch.setenv("MINIGAN_NUM_THREADS", n)
-        monkeypatch.setattr(jit, "_pool", None)
+        monkeypatch.setattr(jit, "_jobs", None)
         results.append(everything(0))
     for one, two, five in zip(*results, strict=True):
         assert np.array_equal(one, two) and np.array_equal(one, five)
@@ -183,7 +183,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 
 def test_several_threads_may_compute_at_once(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "3")
-    monkeypatch.setattr(jit, "_pool", None)
+    monkeypatch.setattr(jit, "_jobs", None)
     expected = [everything(seed) for seed in range(3)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for seed, results in enumerate(pool.map(everything, [0, 1, 2] * 4)):
@@ -194,7 +194,7 @@ def test_several_threads_may_compute_at_once(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_computes(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(jit, "_pool", None)
+    monkeypatch.setattr(jit, "_jobs", None)
     expected = everything(0)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for got, wanted in zip(pool.apply_async(everything, [0]).get(60), expected, strict=True):

@@ -232,6 +232,11 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         tasks, memory = -(-O // LANES), 9 * C * LANES
         share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size, scratch=memory)
         return out
+    # The kernel's sums come as [kh, kw, C, O].  Where x and g play the same part, let them change
+    # places: then the sums come as the result is wanted.
+    turned = (KH, KW, SY, SX, y0, x0, OH, OW) == (1, 1, 1, 1, 0, 0, H, W)
+    if turned:
+        x, g, C, O, O_ = g, x, O, C, -(-C // width) * width
     geometry = (N, H, W, C, OH, OW, O, KH, KW, SY, SX, -y0, -x0, OH, OW, 0, 0, 1, 1)
     lanes = max(ROWS, width // VECTORS)  # a tile reads ROWS channels of x side by side
     C_ = -(-C // lanes) * lanes
@@ -244,6 +249,9 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     memory = ((height - 1) * SY + KH) * columns * wide + height * OW * O_
     args = (g, lanes, width, sums, geometry, height, shares, wide)
     share(direct.weight_gradient, shares * cuts, x, *args, work=work, scratch=memory)
+    if turned:
+        sums.reshape(shares, C_, O_)[:, :C, :O].sum(axis=0, out=out[:, :, 0, 0])
+        return out
     args = (shares, C_, O_, width, out.reshape(-1), O, C, KH * KW)
     share(direct.unpack, O_ // width, sums, *args, work=sums.size)
     return out

@@ -51,22 +51,33 @@ def window(x, n, y0, rows, x0, columns, H, W, C, c0, c1, styles, out, lanes):
     out is [(c1 − c0)/lanes, rows, columns, lanes]: `lanes` channels of neighbouring pixels.
     """
     vector = BYTES // x.itemsize
+    plane = rows * columns * lanes
+    plain = styles.size == 0 and (c1 - c0) % lanes == 0 and lanes % vector == 0
     for r in range(rows):
-        for s in range(columns):
-            y, xx = y0 + r, x0 + s
-            inside = 0 <= y < H and 0 <= xx < W
-            for start in range(c0, c1, lanes):
-                to = (start - c0) * rows * columns + (r * columns + s) * lanes
-                at = ((n * H + y) * W + xx) * C + start
-                here = min(lanes, c1 - start)
-                whole = here // vector * vector if inside else 0
-                for c in range(0, whole, vector):
-                    store(out, to + c, load(x, at + c))
-                for c in range(whole, here):
-                    out[to + c] = x[at + c] if inside else 0
+        inside = 0 <= y0 + r < H
+        a = max(0, min(-x0, columns)) if inside else columns
+        b = max(a, min(W - x0, columns))
+        for line in range(r * columns * lanes, (c1 - c0 + lanes - 1) // lanes * plane, plane):
+            out[line : line + a * lanes] = 0
+            out[line + b * lanes : line + columns * lanes] = 0
+        for s in range(a, b):
+            to, at = (r * columns + s) * lanes, ((n * H + y0 + r) * W + x0 + s) * C + c0
+            for _ in range(c0, c1 if plain else c0, lanes):
+                for v in range(0, lanes, vector):
+                    store(out, to + v, load(x, at + v))
+                to += plane
+                at += lanes
+            for c in range(c1 if plain else c0, c1, lanes):
+                here = min(lanes, c1 - c)
+                for v in range(0, here - vector + 1, vector):
+                    store(out, to + v, load(x, at + v))
+                for v in range(here // vector * vector, here):
+                    out[to + v] = x[at + v]
                 if styles.size:
-                    for c in range(here):
-                        out[to + c] *= styles[n * C + start + c]
+                    for v in range(here):
+                        out[to + v] *= styles[n * C + c + v]
+                to += plane
+                at += lanes
 
 
 @kernel
@@ -153,8 +164,8 @@ def weight_gradient(
             window(g, n, top, rows, 0, OW, OH, OW, O, 0, O, none, slopes, width)
             for ky in range(KH):
                 for kx in range(KW):
-                    for c in range(0, c1 - c0, ROWS):
-                        for o in range(0, O, width):
+                    for o in range(0, O, width):
+                        for c in range(0, c1 - c0, ROWS):
                             sums = zeros(x)
                             b = o * rows * OW
                             for i in range(rows):

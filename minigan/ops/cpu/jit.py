@@ -15,12 +15,16 @@ import hashlib
 import itertools
 import os
 import pathlib
+import platform
+import queue
 import sys
 import threading
 
 import numba
 import numpy as np
-from numba.core import caching, event
+from llvmlite import ir
+from numba import extending
+from numba.core import caching, cgutils, event
 
 _HERE = pathlib.Path(__file__).parent
 
@@ -75,8 +79,32 @@ class _Notice(event.Listener):
 event.register("numba:compile", _Notice())
 
 _guard = threading.Lock()
-_pool = None
-_helpers = []  # the operating system's numbers of the pool's threads
+_jobs = None  # a queue of (future, what to do), once there are helpers
+_helpers = []  # the operating system's numbers of their threads
+_bell = np.zeros(1, np.int64)  # changes when a job comes and when one is done
+
+
+@extending.intrinsic
+def _glance(typing_context, a):
+    """a[0] as other threads see it; and a short rest for the core."""
+
+    def code(context, builder, signature, args):
+        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0]).data
+        if platform.machine() in ("x86_64", "AMD64"):
+            pause = ir.FunctionType(ir.VoidType(), [])
+            builder.call(
+                cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), []
+            )
+        return builder.load_atomic(data, "acquire", 8)
+
+    return a.dtype(a), code
+
+
+@kernel
+def _linger(bell, heard, turns):
+    """Wait for the bell, awake.  A thread that sleeps takes 0.1 ms and more to wake."""
+    while turns > 0 and _glance(bell) == heard:
+        turns -= 1
 
 
 def threads():
@@ -90,8 +118,8 @@ def threads():
 
 
 def _forget():
-    global _pool, _guard
-    _pool, _guard = None, threading.Lock()  # threads do not survive a fork
+    global _jobs, _guard
+    _jobs, _guard = None, threading.Lock()  # threads do not survive a fork
     _helpers.clear()
 
 
@@ -132,22 +160,48 @@ def _scratch(size, dtype):
     return _own.memory[:size].view(dtype)
 
 
+# Some 0.1 ms: enough for the Python between two operations.
+_TURNS = 1 << 12
+
+
+def _serve(jobs):
+    _helpers.append(threading.get_native_id())
+    while True:
+        heard = _bell[0]
+        if jobs.empty():
+            _linger(_bell, heard, _TURNS)
+        future, work = jobs.get()
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+            _bell[0] += 1
+        del future, work  # they hold arrays
+
+
+def _hire():
+    """Start the helpers, if there are none."""
+    global _jobs
+    with _guard:
+        if _jobs is None:
+            _jobs = queue.SimpleQueue()
+            for i in range(max(1, threads() - 1)):
+                name = f"minigan-{i}"
+                threading.Thread(target=_serve, args=(_jobs,), name=name, daemon=True).start()
+
+
 def share(kernel, tasks, *args, work, scratch=0):
     """Run kernel(i, i + 1, memory, *args) for each of `tasks` i, on several threads if it pays.
 
     memory: `scratch` numbers of the type of args[0], for a thread's intermediate results.
     work: about how many multiplications in all; a helper is woken for each million.
     """
-    global _pool
     helpers = min(threads(), tasks, max(1, work >> 20)) - 1
     if helpers < 1:
         kernel(0, tasks, _scratch(scratch, args[0].dtype), *args)
         return
-    with _guard:
-        if _pool is None:
-            _pool = concurrent.futures.ThreadPoolExecutor(
-                max(1, threads() - 1), "minigan", lambda: _helpers.append(threading.get_native_id())
-            )
+    _hire()
     turn = itertools.count()
 
     def take():
@@ -159,10 +213,16 @@ def share(kernel, tasks, *args, work, scratch=0):
 
     if _LINUX:
         _make_room()
-    others = [_pool.submit(take) for _ in range(helpers)]
+    others = [concurrent.futures.Future() for _ in range(helpers)]
+    for other in others:
+        _jobs.put((other, take))
+    _bell[0] += 1
     try:
         take()
     finally:
         for other in others:
+            heard = _bell[0]
             if not other.cancel():  # one that never started has nothing left to do
+                if not other.done():
+                    _linger(_bell, heard, _TURNS)
                 other.result()
