@@ -219,6 +219,22 @@ def test_a_failing_task_is_reported_and_the_pool_goes_on(monkeypatch):
     assert np.array_equal(ops.conv2d(X, WEIGHT), np.zeros((2, 6, 4, 3)))
 
 
+def test_two_processes_may_fill_the_cache_at_once(tmp_path):
+    one, two = (jit._Files(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    write = one._save_data
+
+    def interrupted(name, data):  # the other does all its saving before this is written
+        two._load_index = dict  # and has not seen our index
+        two.save("types 2", "code 2")
+        write(name, data)
+
+    one._save_data = interrupted
+    one.save("types 1", "code 1")
+    fresh = jit._Files(str(tmp_path), "kernel", "stamp")
+    assert fresh.load("types 1") in (None, "code 1") and fresh.load("types 2") in (None, "code 2")
+    assert fresh.load("types 1") or fresh.load("types 2")
+
+
 def run(code, **environment):
     """What a fresh Python prints."""
     return subprocess.run(

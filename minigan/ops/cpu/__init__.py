@@ -154,7 +154,7 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
     share(
         resample.filtered_lrelu, tasks, innermost(x), *args,
         work=N * C * MH * MW * 8,
-        scratch=int((w + m + depth * row).max()) * wide + depth * resample.PAD,
+        scratch=int((w + m + depth * row).max() + 1) * wide + depth * resample.PAD,
     )  # fmt: skip
     return y, codes
 

@@ -38,7 +38,29 @@ def _sources():
     return digest.hexdigest()
 
 
+class _Files(caching.IndexDataCacheFile):
+    """Numba's files on disk, but each named for its content.
+
+    Numba numbers them: of two processes that compile at the same time, both take the next number,
+    and a function may then be answered with another's code.
+    """
+
+    def save(self, key, data):
+        overloads = self._load_index()
+        content = repr((key, self._source_stamp)).encode()
+        number = int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
+        overloads[key] = self._data_name(number)
+        self._save_data(overloads[key], data)
+        self._save_index(overloads)
+
+
 class _Cache(caching.FunctionCache):
+    def __init__(self, function):
+        super().__init__(function)
+        files = self._cache_file
+        base = files._index_name.removesuffix(".nbi")
+        self._cache_file = _Files(files._cache_path, base, files._source_stamp)
+
     def _index_key(self, signature, codegen):
         return (*super()._index_key(signature, codegen), _sources())
 

@@ -244,14 +244,17 @@ def filtered_lrelu(
         # In memory: a row of x; an upsampled one; `depth` of those, filtered along x if `thin`.
         mid, held = (x1 - x0) * size, (x1 - x0 + m1 - m0) * size
         long = ((o1 - o0) if thin else (m1 - m0)) * size + PAD
-        clear(memory, none, held + depth * long)
+        shifts = held + depth * long  # the bias of these channels, and zeros
+        clear(memory, none, shifts + size)
+        for c in range(here if b.size else 0):
+            memory[shifts + c] = b[c0 + c]
         base = begun = down_y[3 * top + 1]  # the row held first, and the next to be made
         for row in range(top, min(OH, top + height)):
             tap, start, count = down_y[3 * row], down_y[3 * row + 1], down_y[3 * row + 2]
             begun = max(begun, start)
             if start + count - base > depth:  # no room: those still wanted go to the front
-                for at in range((begun - start) * long):
-                    memory[held + at] = memory[held + (start - base) * long + at]
+                for at in range(held, held + (begun - start) * long, lanes):
+                    store(memory, at, load(memory, at + (start - base) * long))
                 base = start
             while begun < start + count:
                 k, i, some = up_y[3 * begun], up_y[3 * begun + 1], up_y[3 * begun + 2]
@@ -267,9 +270,10 @@ def filtered_lrelu(
                         shift = x.dtype.type(0)
                         for j in range(some):
                             shift += fuy[k + uy * j]
-                        for p in range(xb - xa):
-                            for c in range(here):
-                                memory[low + p * size + c] += shift * b[c0 + c]
+                        for c in range(0, size, lanes):
+                            v = shift * load(memory, shifts + c)
+                            for p in range(low + c, low + (xb - xa) * size, size):
+                                store(memory, p, v + load(memory, p))
                     follow(
                         up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u, none,
                         ux, size, none,
