@@ -1,6 +1,7 @@
 """python -m minigan …: what the course does from the command line."""
 
 import argparse
+import ast
 
 import numpy as np
 
@@ -30,6 +31,29 @@ def toy_report(adain_on, seed):
         print("Without AdaIN no path leads from w into the signal: the latent does nothing.")
 
 
+def start_training(args):
+    from minigan import runs
+
+    if args.device == "gpu":
+        raise ValueError("training runs on the CPU only, so far: leave --device gpu out")
+    if args.config not in runs.PRESETS:
+        raise ValueError(f"there is no config {args.config!r}; expected {', '.join(runs.PRESETS)}")
+    settings = {}
+    for pair in args.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: expected NAME=VALUE")
+        try:
+            settings[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            settings[name] = value  # a word
+    for name in ("data", "seed", "kimg"):
+        if getattr(args, name) is not None:
+            settings[name] = getattr(args, name)
+    config = runs.override(runs.PRESETS[args.config], settings)
+    runs.train(config, args.outdir, args.resume)
+
+
 def main():
     parser = argparse.ArgumentParser("python -m minigan", description=__doc__.partition(":")[2])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -43,10 +67,29 @@ def main():
     compare.add_argument("--steps", type=int, default=None, help="default: as in toy_training")
     compare.add_argument("--jobs", type=int, default=2, help="toys trained at the same time")
     compare.add_argument("--out", default="notebooks/results/toy_compare.csv")
+    train = commands.add_parser("train", help="train a generator and its discriminator")
+    train.add_argument(
+        "--config", default="portraits32", help="a preset (portraits32); see runs.py"
+    )
+    train.add_argument("--data", help="a folder or a zip of pictures, instead of drawn portraits")
+    train.add_argument("--outdir", required=True, help="where checkpoints, grids and the log go")
+    train.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in --outdir"
+    )
+    train.add_argument("--seed", type=int, help="of weights, data and noise")
+    train.add_argument("--kimg", type=float, help="thousands of pictures that D is to see")
+    train.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=(
+        "any other setting: batch=16 G.channel_max=96"))  # fmt: skip
+    train.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    if args.command == "warm":
+    if args.command == "train":
+        try:
+            start_training(args)
+        except (ValueError, OSError, ArithmeticError) as error:
+            raise SystemExit(f"error: {error}") from None
+    elif args.command == "warm":
         from minigan.ops.warm import warm
 
         warm(args.all)

@@ -1,11 +1,12 @@
-"""The layers that all networks share, as functions of arrays.
+"""The layers that all networks share, as functions of arrays.  Images are [N, C, H, W]."""
 
-So far the convolutions: resampled, and modulated by styles.  Images are [N, C, H, W].
-"""
+import contextlib
+import contextvars
+import math
 
 import numpy as np
 
-from minigan.ops import bias_act, check, conv2d, conv_transpose2d, upfirdn2d
+from minigan.ops import ACTIVATIONS, bias_act, check, conv2d, conv_transpose2d, upfirdn2d
 
 
 def conv2d_resample(
@@ -126,3 +127,80 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
         s = s * input_gain
     y = conv2d(x, w, 1, padding, styles=s)
     return y if scale is None else bias_act(y, scale=scale)
+
+
+# ---- layers with parameters: `name` finds them in the dict ---------------------------------------
+
+_watcher = contextvars.ContextVar("watcher", default=None)
+
+
+@contextlib.contextmanager
+def watch(seen):
+    """While the block runs, call seen(name, y) with what each layer gives."""
+    token = _watcher.set(seen)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+def given(name, y):
+    """y, shown to whoever watches."""
+    if _watcher.get() is not None:
+        _watcher.get()(name, y)
+    return y
+
+
+def dense(params, name, x, act="linear", lr_multiplier=1.0):
+    """Equalised fully connected layer: x [N, in] -> [N, out].
+
+    Weights are stored with variance 1/multiplier² and scaled when used, by multiplier/√in, the bias
+    by the multiplier (PG-GAN §4.1): so Adam moves all layers at one relative speed, times that.
+    """
+    weight, b = params[f"{name}.weight"], params.get(f"{name}.bias")
+    y = x @ (weight * (lr_multiplier / math.sqrt(weight.shape[1]))).T
+    if b is not None and lr_multiplier != 1:
+        b = b * lr_multiplier
+    return given(name, bias_act(y, b, act=act))
+
+
+def conv(params, name, x, f=None, up=1, down=1, act="linear", gain=1.0, clamp=None):
+    """Equalised convolution with resampling by the filter f, bias if there is one, activation.
+
+    gain multiplies the activation's own, and the clamp.  Upsampling layers turn the kernel around,
+    as the official ones do.
+    """
+    weight = params[f"{name}.weight"]
+    k = weight.shape[2]
+    weight = weight * (1 / math.sqrt(weight.shape[1] * k * k))
+    y = conv2d_resample(x, weight, f, up, down, k // 2, flip_weight=up == 1)
+    b = params.get(f"{name}.bias")
+    return given(name, bias_act(y, b, act=act, **scaled(act, gain, clamp)))
+
+
+def scaled(act, gain, clamp):
+    """The gain and clamp of an activation whose output is multiplied by `gain`."""
+    clamp = None if clamp is None else clamp * gain
+    return {"gain": ACTIVATIONS[act][2] * gain, "clamp": clamp}
+
+
+def minibatch_stddev(x, group_size=4, num_channels=1):
+    """Append channels that say how much the samples of a group differ (PG-GAN §3).
+
+    x [N, C, H, W] -> [N, C + num_channels, H, W].  Samples n, n + N/G, n + 2N/G, … form a group of
+    G = min(group_size, N), None for all; each new channel is the mean over its share of C.
+    Raises: ValueError if G does not divide N, or num_channels C.
+    """
+    n, c, h, w = x.shape
+    group = n if group_size is None else min(group_size, n)
+    if n % group or c % num_channels:
+        raise ValueError(
+            f"minibatch_stddev: x has shape {x.shape}; expected a batch divisible by {group} and "
+            f"channels by {num_channels}"
+        )
+    y = np.reshape(x, (group, n // group, num_channels, c // num_channels, h, w))
+    y = np.sqrt(np.var(y, axis=0) + 1e-8)
+    y = np.mean(y, axis=(2, 3, 4))  # [N/G, F]
+    y = np.concatenate([y] * group)  # sample n belongs to group n mod (N/G)
+    y = np.broadcast_to(y[:, :, None, None], (n, num_channels, h, w))
+    return np.concatenate([x, y], axis=1)

@@ -1,7 +1,10 @@
 """What G and D minimise.  Each loss is a mean over the batch of a value per sample.
 
-So far the non-saturating logistic loss and R1, which train StyleGAN 1, 2 and 3.
+The non-saturating logistic loss and R1 train StyleGAN 1, 2 and 3; path length came with 2; WGAN-GP
+is the 2019 baseline.
 """
+
+import math
 
 import numpy as np
 
@@ -41,3 +44,44 @@ def r1_penalty(discriminator, images, gamma):
     # so the gradient of the sum is the stack of the gradients.
     slopes = autograd.grad(lambda x: np.sum(discriminator(x)))(images)
     return 0.5 * gamma * np.sum(np.square(slopes)) / images.shape[0]
+
+
+def path_length(synthesis, ws, noise, pl_mean, decay=0.01):
+    """(mean (ℓ − a)², the new a): how unevenly a step in W moves the image (StyleGAN2 §3.2, Eq. 4).
+
+    synthesis: ws [N, L, w_dim] -> images [N, C, H, W].  noise [N, C, H, W]: N(0, 1); divided by
+    √(H·W) here, it is y.  ℓ = √(mean over layers of ‖∂⟨image, y⟩/∂w‖²), per sample.  a: its moving
+    average, pl_mean before; the new one includes this batch and takes part in the gradient, as in
+    the official code.  Weigh the result with γ = 2, and by the interval if lazy.
+    """
+    y = noise * (1 / math.sqrt(math.prod(noise.shape[2:])))
+    jacobian = autograd.grad(lambda w: np.sum(synthesis(w) * y))(ws)
+    lengths = np.sqrt(np.mean(np.sum(np.square(jacobian), axis=2), axis=1))  # [N]
+    pl_mean = pl_mean + decay * (np.mean(lengths) - pl_mean)
+    return np.mean(np.square(lengths - pl_mean)), pl_mean
+
+
+def d_wgan(real_logits, fake_logits, drift=0.001):
+    """D's Wasserstein loss: mean D(fake) − mean D(real), and a drift that keeps D near 0.
+
+    Gulrajani et al. 2017 (arXiv 1704.00028), Eq. 3; the drift is PG-GAN's (App. A.1).
+    """
+    loss = np.mean(fake_logits) - np.mean(real_logits)
+    return loss + drift * np.mean(np.square(real_logits))
+
+
+def g_wgan(fake_logits):
+    """G's Wasserstein loss: −mean D(fake)."""
+    return -np.mean(fake_logits)
+
+
+def gradient_penalty(discriminator, real, fake, t, weight=10.0, target=1.0):
+    """weight·mean (‖∇D(x̂)‖ − target)²/target², x̂ between real and fake (Gulrajani et al., Eq. 3).
+
+    real, fake [N, C, …]; t [N], uniform on [0, 1]: how far x̂ lies towards the fake.
+    """
+    t = np.reshape(t, (-1, *[1] * (real.ndim - 1)))
+    between = real + t * (fake - real)
+    slopes = autograd.grad(lambda x: np.sum(discriminator(x)))(between)
+    norms = np.sqrt(np.sum(np.square(np.reshape(slopes, (len(real), -1))), axis=1))
+    return (weight / target**2) * np.mean(np.square(norms - target))

@@ -82,6 +82,7 @@ def images(N, C, H, W, dtype):
 # and all pictures at inference.  The oldest go when together they exceed this many bytes.
 _KEPT_BYTES = 1 << 27
 _kept = collections.OrderedDict()
+_kept_now = 0
 _guard = threading.Lock()
 
 
@@ -101,6 +102,7 @@ def _fingerprint(words, last):
 
 def _winograd_weights(weights, width):
     """`winograd.transform_weights` of kernels as `_kernels` gives them, kept or new."""
+    global _kept_now
     w, start, steps, shape = weights
     pairs = w.size // 2
     hashed = _fingerprint(w[: 2 * pairs].view(np.uint64), w.view(np.uint32)[-1])
@@ -114,9 +116,11 @@ def _winograd_weights(weights, width):
     u = empty(36 * blocks * C * width, w.dtype)
     share(winograd.transform_weights, blocks, u, *weights, width, work=u.size * 8)
     with _guard:
-        _kept[key] = u
-        while sum(kept.nbytes for kept in _kept.values()) > _KEPT_BYTES:
-            _kept.popitem(last=False)
+        if key not in _kept:  # another thread may have been faster
+            _kept[key] = u
+            _kept_now += u.nbytes
+        while _kept_now > _KEPT_BYTES:
+            _kept_now -= _kept.popitem(last=False)[1].nbytes
     return u
 
 

@@ -219,7 +219,8 @@ def share(kernel, tasks, *args, work, scratch=0):
     memory: `scratch` numbers of the type of args[0], for a thread's intermediate results.
     work: about how many multiplications in all; a helper is woken for each million.
     """
-    helpers = min(threads(), tasks, max(1, work >> 20)) - 1
+    useful = min(tasks, work >> 20)
+    helpers = min(threads(), useful) - 1 if useful > 1 else 0
     if helpers < 1:
         kernel(0, tasks, _scratch(scratch, args[0].dtype), *args)
         return

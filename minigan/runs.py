@@ -1,0 +1,262 @@
+"""A training run in a folder: progress, checkpoints, grids, a log; stopped and resumed at will.
+
+    folder/checkpoint.npz       everything, each tick, replaced at once: what `resume` reads
+    folder/log.csv              one row a tick
+    folder/fakes000012.png      the same latents each tick, by G_ema; reals.png the data
+    folder/network000050.npz    G_ema, every `snapshot_kimg`
+
+Read first: `training.py`.
+"""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from minigan import files, metrics, training
+from minigan.data import images, portraits
+from minigan.networks import stylegan2
+from minigan.training import Config
+
+_SMALL = stylegan2.MappingConfig(
+    num_layers=3, lr_multiplier=0.1
+)  # .01 would take longer than we have
+
+PRESETS = {
+    # Recognisable after some twenty minutes of two cores.
+    "portraits32": Config(
+        G=stylegan2.Config(img_resolution=32, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
+                           channel_base=1024, channel_max=64),
+        D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1024, channel_max=64),
+        batch=8, gamma=0.1, kimg=150,
+    ),
+    "portraits64": Config(
+        G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
+                           channel_base=2048, channel_max=96),
+        D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=2048, channel_max=96),
+        batch=8, gamma=0.3, kimg=400,
+    ),
+    # The paper's own settings, for 256² pictures and a good deal of patience.
+    "stylegan2": Config(
+        G=stylegan2.Config(img_resolution=256), D=stylegan2.DiscriminatorConfig(img_resolution=256),
+        batch=32, gamma=10.0, pl_weight=2.0, mixing_prob=0.9, ema_kimg=10.0, ema_rampup=0.0,
+        kimg=25000, kimg_per_tick=4, snapshot_kimg=200,
+    ),
+    # What ADA's authors choose for few pictures: γ = 0.0002·R²/batch, half the channels.
+    "ada64": Config(
+        G=stylegan2.Config(img_resolution=64, channel_base=16384,
+                           mapping_kwargs=stylegan2.MappingConfig(num_layers=2)),
+        D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=16384),
+        batch=32, g_lr=0.0025, d_lr=0.0025, gamma=0.0256, pl_weight=2.0, mixing_prob=0.9,
+        ema_kimg=10.0, augment="bgc", mirror=True, kimg=5000, kimg_per_tick=4, snapshot_kimg=200,
+    ),
+}  # fmt: skip
+
+# What may differ between a checkpoint and the run that continues it.
+_FREE = ("kimg", "kimg_per_tick", "snapshot_kimg")
+W_SHARE = 0.5  # a run in which w explains less of the variance ends with a warning
+
+
+class _Portraits:
+    """Endless drawn portraits: picture i is the same in every run of this seed."""
+
+    c_dim = 0
+
+    def __init__(self, resolution, seed):
+        self.resolution, self.seed = resolution, seed
+
+    def batch(self, position, n):
+        rng = np.random.default_rng([self.seed, 1 << 61, position])
+        return portraits.sample(n, self.resolution, rng)[0], None
+
+
+def open_data(config):
+    """The training data that a config names."""
+    if config.data == "portraits":
+        data = _Portraits(config.G.img_resolution, config.seed)
+    else:
+        data = images.Images(config.data, config.G.img_resolution, config.seed)
+    if data.c_dim != config.G.c_dim:
+        raise ValueError(
+            f"the labels of {config.data} have {data.c_dim} numbers, and the networks' c_dim is "
+            f"{config.G.c_dim}; expected the same"
+        )
+    return data
+
+
+def override(config, settings):
+    """A config with fields replaced: {"batch": 16, "G.channel_max": 96, …}.
+
+    Raises: ValueError for a name that the config has not, or a value that it refuses.
+    """
+    for name, value in settings.items():
+        config = _set(config, name.split("."), value, name)
+    return config
+
+
+def _set(config, path, value, whole):
+    fields = {f.name for f in dataclasses.fields(config)}
+    if path[0] not in fields:
+        raise ValueError(
+            f"there is no setting {whole!r}; expected one of {', '.join(sorted(fields))}"
+        )
+    if len(path) > 1:
+        value = _set(getattr(config, path[0]), path[1:], value, whole)
+    return dataclasses.replace(config, **{path[0]: value})
+
+
+def train(config, folder, resume=False, on_tick=None):
+    """Train until config.kimg; returns the last `training.State`.
+
+    folder: made if missing.  resume: go on from its checkpoint, which must be of the same config
+    but for kimg and the intervals of saving.  on_tick(state, row), if given, is called after each
+    checkpoint.  Ctrl-C saves and returns.  A progress bar is shown unless MINIGAN_QUIET=1.
+    Raises: ValueError, FileNotFoundError, FileExistsError for a folder, config or data that do not
+    fit; OSError if a checkpoint cannot be written, the older one being intact; training.Diverged.
+    """
+    folder = pathlib.Path(folder)
+    checkpoint = folder / "checkpoint.npz"
+    data = open_data(config)
+    if resume:
+        state, rows = restore(checkpoint, config)
+    else:
+        if checkpoint.exists():
+            raise FileExistsError(f"{checkpoint} exists; resume it, or name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        state, rows = training.start(config), []
+        reals, _ = data.batch(0, 64)
+        images.write_png(folder / "reals.png", images.grid(reals, 8))
+        _save(folder, config, state, rows)
+    bar = tqdm(
+        total=config.kimg, initial=state.images / 1000, unit="kimg", disable=_quiet(),
+        bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} kimg [{elapsed}<{remaining}{postfix}]",
+    )  # fmt: skip
+    tick = _Tick()
+    try:
+        with bar:
+            while state.images < 1000 * config.kimg:
+                before = state.images
+                state, stats = training.advance(config, state, data)
+                tick.add(stats)
+                bar.update((state.images - before) / 1000)
+                bar.set_postfix(tick.means(), refresh=False)
+                every = 1000 * config.kimg_per_tick
+                done = state.images >= 1000 * config.kimg
+                if done or state.images // every > before // every:
+                    rows = [*rows, tick.row(state)]
+                    _save(folder, config, state, rows)
+                    if on_tick is not None:
+                        on_tick(state, rows[-1])
+                    tick = _Tick()
+    except KeyboardInterrupt:
+        _save(folder, config, state, rows)
+        print(f"stopped at {state.images / 1000:.1f} kimg and saved; --resume goes on")
+        return state
+    except training.Diverged as error:
+        raise training.Diverged(f"{error}; the last good checkpoint is {checkpoint}") from None
+    _does_w_matter(state.G_ema, config.seed)
+    return state
+
+
+def _quiet():
+    return os.environ.get("MINIGAN_QUIET") == "1"
+
+
+class _Tick:
+    """What happened since the last checkpoint."""
+
+    def __init__(self):
+        self.begun, self.images, self.sums = time.perf_counter(), None, {}
+
+    def add(self, stats):
+        for name, value in stats.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total + value, count + 1)
+
+    def means(self):
+        return {name: f"{total / count:.3f}" for name, (total, count) in self.sums.items()}
+
+    def row(self, state):
+        row = {"kimg": state.images / 1000, "step": state.step, "p": state.p}
+        row |= {name: total / count for name, (total, count) in self.sums.items()}
+        row["seconds"] = time.perf_counter() - self.begun
+        return row
+
+
+def _save(folder, config, state, rows):
+    """The checkpoint, then what can be made anew from it: the log, the grid, perhaps a snapshot."""
+    networks = {"G": state.G, "D": state.D, "G_ema": state.G_ema}
+    arrays, numbers = {}, {}
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        if field.name in ("g_adam", "d_adam"):
+            for part in ("m", "v"):
+                arrays |= {f"{field.name}/{part}/{k}": a for k, a in value[part].items()}
+            numbers[field.name] = value["step"]
+        elif field.name not in networks:
+            numbers[field.name] = value
+    files.save(folder / "checkpoint.npz", networks, arrays,
+               state=numbers, config=dataclasses.asdict(config), log=rows)  # fmt: skip
+    with files.replacing(folder / "log.csv", "w") as file:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+    kimg = state.images / 1000
+    picture = images.grid(samples(state.G_ema, config.seed), 8)
+    images.write_png(folder / f"fakes{round(kimg):06d}.png", picture)
+    every = config.snapshot_kimg
+    if every and rows and kimg // every > (rows[-2]["kimg"] if len(rows) > 1 else 0) // every:
+        files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema})
+
+
+def samples(G, seed, n=64, psi=1):
+    """n images of fixed latents, and labels in turn if the network has any."""
+    rng = np.random.default_rng([seed, 1 << 60])
+    z = rng.standard_normal((n, G.z_dim), np.float32)
+    c = np.eye(G.c_dim, dtype=np.float32)[np.arange(n) % G.c_dim] if G.c_dim else None
+    parts = [slice(i, i + 16) for i in range(0, n, 16)]
+    return np.concatenate([G(z[s], None if c is None else c[s], psi) for s in parts])
+
+
+def restore(path, config):
+    """(the state, the log) of a checkpoint of this config.  Raises: as `files.read`; ValueError."""
+    networks, arrays, meta = files.read(path)
+    if not {"G", "D", "G_ema"} <= networks.keys() or "state" not in meta:
+        raise ValueError(f"{path} holds {sorted(networks)} only; expected a training checkpoint")
+    ours, theirs = (json.loads(json.dumps(c)) for c in (dataclasses.asdict(config), meta["config"]))
+    other = sorted(
+        k for k in ours.keys() | theirs.keys() if k not in _FREE and ours.get(k) != theirs.get(k)
+    )
+    if other:
+        shown = ", ".join(
+            f"{k} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)" for k in other[:2]
+        )
+        raise ValueError(f"{path} is of another config: it differs in {shown}")
+    numbers = meta["state"]
+    for name in ("g_adam", "d_adam"):
+        numbers[name] = {"step": numbers[name]} | {
+            part: {k.removeprefix(f"{name}/{part}/"): a for k, a in arrays.items()
+                   if k.startswith(f"{name}/{part}/")}
+            for part in ("m", "v")
+        }  # fmt: skip
+    return training.State(**networks, **numbers), meta["log"]
+
+
+def _does_w_matter(G, seed):
+    """Print how the outputs' variance splits between w and the noise; warn if w does little."""
+    if not G.noise_layers or G.c_dim:
+        return
+    split = metrics.variance_split(G, np.random.default_rng(seed), 128)
+    shares = f"w {100 * split['w']:.1f} %, noise {100 * split['noise']:.1f} %"
+    print(f"does w matter?  of the variance: {shares}")
+    for name, w, noise in split["layers"]:
+        print(f"  {name:12s} w {100 * w:5.1f} %   noise {100 * noise:5.2f} %")
+    if split["w"] < W_SHARE:
+        print(f"WARNING: w explains less than {100 * W_SHARE:.0f} % of the variance: "
+              "this generator all but ignores its latent")  # fmt: skip

@@ -1,0 +1,285 @@
+"""Training: one step as a pure function, and the loop around it that never loses anything.
+
+    state → advance(config, state, data) → state
+
+All chance in a step comes from a generator seeded with (seed, step), and the data are a function of
+(seed, position).  So a state is all there is to know: what continues from a saved one is, bit for
+bit, what would have come without the interruption.
+
+Read first: `losses.py`, `networks/stylegan2.py`.  Read next: `runs.py`, which saves and shows.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from minigan import augment, autograd, layers, losses, optim, toy
+from minigan.networks import stylegan2
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A training run.  `presets` in runs.py has some to start from."""
+
+    G: object = stylegan2.Config(img_resolution=32)
+    D: object = stylegan2.DiscriminatorConfig(img_resolution=32)
+    data: str = "portraits"  # or a folder, or a zip
+    seed: int = 0  # of everything
+    kimg: float = 100.0  # thousands of real images that D is to see
+    batch: int = 8
+    g_lr: float = 0.002
+    d_lr: float = 0.002
+    beta2: float = 0.99  # of Adam; β₁ is 0
+    loss: str = "logistic"  # or "wgan-gp"
+    gamma: float = 0.1  # of R1; 0: none
+    r1_interval: int = 16  # R1 in every 16th step, 16-fold (lazy, StyleGAN2 §3.1); 1: in each
+    pl_weight: float = 0.0  # of path length; StyleGAN2 has 2
+    pl_interval: int = 4
+    pl_batch_shrink: int = 2  # path length takes a part of the batch
+    mixing_prob: float = 0.0  # share of steps whose images mix two styles; StyleGAN2 has 0.9
+    ema_kimg: float = 5.0  # half-life of G's averaged weights
+    ema_rampup: float = 0.05  # but at most this share of what was seen
+    mirror: bool = False  # data: also the mirror images
+    augment: str = ""  # ADA's groups: "", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
+    ada_target: float = 0.6  # of r_t
+    ada_interval: int = 4  # steps between changes of p
+    ada_kimg: float = 500.0  # from p = 0 to 1
+    kimg_per_tick: float = 1.0  # between checkpoints
+    snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
+
+    def __post_init__(self):
+        whole = {
+            "batch": 1,
+            "r1_interval": 1,
+            "pl_interval": 1,
+            "pl_batch_shrink": 1,
+            "ada_interval": 1,
+        }
+        for name, least in whole.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"Config: {name} is {value!r}; expected a whole number from {least}"
+                )
+        for name in ("kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"Config: {name} is {getattr(self, name)!r}; expected more than 0")
+        if self.loss not in ("logistic", "wgan-gp"):
+            raise ValueError(f"Config: loss is {self.loss!r}; expected 'logistic' or 'wgan-gp'")
+        for name in ("img_resolution", "img_channels", "c_dim"):
+            if getattr(self.G, name) != getattr(self.D, name):
+                raise ValueError(
+                    f"Config: G's {name} is {getattr(self.G, name)} and D's "
+                    f"{getattr(self.D, name)}; expected the same"
+                )
+        augment.check_groups(self.augment)
+
+    @property
+    def g_adam(self):
+        adam = optim.Adam(self.g_lr, (0.0, self.beta2))
+        return adam.lazy(self.pl_interval) if self.pl_weight and self.pl_interval > 1 else adam
+
+    @property
+    def d_adam(self):
+        adam = optim.Adam(self.d_lr, (0.0, self.beta2))
+        return adam.lazy(self.r1_interval) if self._lazy_r1 else adam
+
+    @property
+    def _lazy_r1(self):
+        return self.loss == "logistic" and self.gamma > 0 and self.r1_interval > 1
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Everything between two steps."""
+
+    G: object
+    D: object
+    G_ema: object  # G with averaged weights: the one to keep
+    g_adam: dict
+    d_adam: dict
+    step: int = 0
+    images: int = 0  # real ones that D has seen
+    pl_mean: float = 0.0
+    p: float = 0.0  # strength of the augmentation
+    signs: float = 0.0  # Σ sign D(real) since p last changed …
+    signs_count: int = 0  # … of so many logits
+
+
+def start(config):
+    """The state before the first step."""
+    rng = np.random.default_rng([config.seed, 1 << 62])
+    G, D = config.G.build(rng), config.D.build(rng)
+    return State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
+
+
+class Diverged(FloatingPointError):
+    """A number that is not finite; the message says at which step, and in which layer."""
+
+
+def advance(config, state, data):
+    """One step: (the next state, {"d_loss": …, "g_loss": …, …}).
+
+    data: `batch(position, n)` -> (images float32 [n, C, R, R] in [−1, 1], labels [n, c_dim] or
+    None), and for conditional networks `labels(rng, n)`.
+    Raises: Diverged.
+    """
+    rng = np.random.default_rng([config.seed, state.step])
+    stats = {}
+    try:
+        state, stats["g_loss"] = _g_main(config, state, data, rng)
+        if config.pl_weight and state.step % config.pl_interval == 0:
+            state, stats["pl_length"] = _g_path_length(config, state, data, rng)
+        real, c = data.batch(state.images, config.batch)
+        if config.mirror:
+            flips = rng.random(config.batch) < 0.5
+            real = np.where(flips[:, None, None, None], real[:, :, :, ::-1], real)
+        state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
+        if config._lazy_r1 and state.step % config.r1_interval == 0:
+            state, stats["r1"] = _d_r1(config, state, real, c, rng)
+    except Diverged as error:
+        raise Diverged(f"training came apart at step {state.step} ({error})") from None
+    images = state.images + config.batch
+    half_life = 1000 * config.ema_kimg
+    if config.ema_rampup:
+        half_life = min(half_life, config.ema_rampup * images)
+    beta = optim.ema_beta(config.batch, half_life)
+    average = state.G.replace(params=optim.ema(state.G_ema.params, state.G.params, beta))
+    state = dataclasses.replace(state, G_ema=average, step=state.step + 1, images=images)
+    if config.augment and state.step % config.ada_interval == 0:
+        r_t = state.signs / state.signs_count
+        p = augment.adapt(state.p, r_t, config.ada_target, state.signs_count, config.ada_kimg)
+        state = dataclasses.replace(state, p=p, signs=0.0, signs_count=0)
+        stats["r_t"] = r_t
+    return state, stats
+
+
+# ---- the four phases -----------------------------------------------------------------------------
+
+
+def _latents(config, data, rng, n):
+    """z, and labels like those of the data, if it has any."""
+    z = rng.standard_normal((n, config.G.z_dim), np.float32)
+    return z, data.labels(rng, n) if config.G.c_dim else None
+
+
+def _generate(config, G, z, c, rng):
+    """Fakes, and the mean of w for w̄.  Perhaps two styles mixed (StyleGAN §3.1)."""
+    ws = G.mapping(z, c)
+    w_mean = np.mean(ws[:, 0], axis=0)
+    if config.mixing_prob and rng.random() < config.mixing_prob:
+        other = G.mapping(rng.standard_normal(z.shape, np.float32), c)
+        ws = toy.style_mix(ws, other, int(rng.integers(1, G.num_ws)))
+    return G.synthesis(ws, "random", rng), w_mean
+
+
+def _augmented(config, state, rng):
+    """The augmentation of this pass: a function of images."""
+    if not config.augment:
+        return lambda images: images
+    return lambda images: augment.augment(images, state.p, rng, config.augment)
+
+
+def _updated(state, which, adam, loss, grads, run):
+    """The state with one of its networks moved by Adam; `run` repeats the forward pass."""
+    network, key = getattr(state, which), f"{which.lower()}_adam"
+    params, opt = adam.step(network.params, grads, getattr(state, key))
+    bad = [name for name, g in grads.items() if not np.isfinite(g).all()]
+    if bad or not np.isfinite(loss) or not all(np.isfinite(p).all() for p in params.values()):
+        raise Diverged(f"{which}'s loss is {float(loss):.3g}; {_where(run, bad)}")
+    return dataclasses.replace(state, **{which: network.replace(params=params), key: opt})
+
+
+def _where(run, bad):
+    """The first layer that gives something not finite; or else whose gradient does."""
+    found = []
+
+    def seen(name, y):
+        if not found and not np.isfinite(autograd.variable.plain(y)).all():
+            found.append(name)
+
+    with layers.watch(seen), np.errstate(all="ignore"):
+        try:
+            run()
+        except ValueError as error:  # a network refuses input that is not finite
+            found.append(str(error))
+    if found:
+        return f"first at {found[0]}"
+    return f"activations are finite, the gradient is not, first at {bad[0]}" if bad else "in Adam"
+
+
+def _g_main(config, state, data, rng):
+    z, c = _latents(config, data, rng, config.batch)
+    aug, D = _augmented(config, state, rng), state.D
+    judge = losses.g_wgan if config.loss == "wgan-gp" else losses.g_nonsaturating
+
+    def loss(params):
+        fake, w_mean = _generate(config, state.G.replace(params=params), z, c, rng)
+        return judge(D(aug(fake), c)), w_mean
+
+    (value, w_mean), grads = autograd.value_and_grad(loss, has_aux=True)(state.G.params)
+    state = _updated(state, "G", config.g_adam, value, grads, lambda: loss(state.G.params))
+    beta = config.G.mapping_kwargs.w_avg_beta
+    w_avg = w_mean + beta * (state.G.w_avg - w_mean)
+    G = state.G.replace(buffers=state.G.buffers | {"mapping.w_avg": w_avg})
+    return dataclasses.replace(state, G=G), float(value)
+
+
+def _g_path_length(config, state, data, rng):
+    n = max(1, config.batch // config.pl_batch_shrink)
+    z, c = _latents(config, data, rng, n)
+    shape = (n, config.G.img_channels, config.G.img_resolution, config.G.img_resolution)
+    y = rng.standard_normal(shape, np.float32)
+    seed = int(rng.integers(1 << 62))  # both passes see the same noise
+
+    def loss(params):
+        G = state.G.replace(params=params)
+        synthesis = lambda ws: G.synthesis(ws, "random", np.random.default_rng(seed))  # noqa: E731
+        value, pl_mean = losses.path_length(synthesis, G.mapping(z, c), y, state.pl_mean)
+        return value * (config.pl_weight * config.pl_interval), pl_mean
+
+    (value, pl_mean), grads = autograd.value_and_grad(loss, has_aux=True)(state.G.params)
+    state = _updated(state, "G", config.g_adam, value, grads, lambda: loss(state.G.params))
+    return dataclasses.replace(state, pl_mean=float(pl_mean)), float(pl_mean)
+
+
+def _d_main(config, state, data, real, c, rng):
+    z, fake_c = _latents(config, data, rng, len(real))
+    fake, _ = _generate(config, state.G, z, fake_c, rng)
+    aug = _augmented(config, state, rng)
+    real_seen, fake_seen = aug(real), aug(fake)
+    t = rng.random(len(real), np.float32)
+
+    def loss(params):
+        D = state.D.replace(params=params)
+        real_logits, fake_logits = D(real_seen, c), D(fake_seen, fake_c)
+        if config.loss == "wgan-gp":
+            value = losses.d_wgan(real_logits, fake_logits)
+            value = value + losses.gradient_penalty(lambda x: D(x, c), real_seen, fake_seen, t)
+        else:
+            value = losses.d_logistic(real_logits, fake_logits)
+            if config.gamma and config.r1_interval == 1:
+                value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
+        return value, real_logits
+
+    (value, logits), grads = autograd.value_and_grad(loss, has_aux=True)(state.D.params)
+    signs = state.signs + float(np.sign(logits).sum())
+    state = _updated(state, "D", config.d_adam, value, grads, lambda: loss(state.D.params))
+    count = state.signs_count + logits.size
+    return dataclasses.replace(state, signs=signs, signs_count=count), float(value)
+
+
+def _d_r1(config, state, real, c, rng):
+    aug = _augmented(config, state, rng)
+    weight = config.gamma * config.r1_interval
+    if config.augment:  # the slope is that of D as it sees the image: through the augmentation
+        seed = int(rng.integers(1 << 62))
+        aug = lambda x: _augmented(config, state, np.random.default_rng(seed))(x)  # noqa: E731
+
+    def loss(params):
+        D = state.D.replace(params=params)
+        return losses.r1_penalty(lambda x: D(aug(x), c), real, weight)
+
+    value, grads = autograd.value_and_grad(loss)(state.D.params)
+    state = _updated(state, "D", config.d_adam, value, grads, lambda: loss(state.D.params))
+    return state, float(value) / config.r1_interval

@@ -1,0 +1,89 @@
+"""StyleGAN2 against the official networks, loaded by name, and against its own derivatives."""
+
+import json
+import math
+import pathlib
+
+import numpy as np
+import pytest
+
+from minigan import layers
+from minigan.networks import stylegan2
+
+GOLDEN = pathlib.Path(__file__).parent / "golden" / "stylegan2"
+GENERATORS = sorted(GOLDEN.glob("generator_*.npz"))
+DISCRIMINATORS = sorted(GOLDEN.glob("discriminator_*.npz"))
+DTYPE = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+
+def flattened(kwargs):
+    """The official keyword arguments, some of which come nested, as fields of a config."""
+    kwargs = dict(kwargs)
+    for nested in ("synthesis_kwargs", "block_kwargs", "epilogue_kwargs"):
+        kwargs |= kwargs.pop(nested, {})
+    return kwargs
+
+
+def network(cls, config, arrays, prefix, dtype):
+    """A network of the arrays named prefix + name, split as a fresh one is."""
+    fresh = cls.init(config, np.random.default_rng(0))
+    found = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    assert found.keys() == fresh.params.keys() | fresh.buffers.keys()
+    for part in (fresh.params, fresh.buffers):
+        assert all(found[name].shape == value.shape for name, value in part.items())
+    pick = lambda part: {name: found[name].astype(dtype) for name in part}  # noqa: E731
+    return cls(config, pick(fresh.params), pick(fresh.buffers))
+
+
+def load(path, cls, config_cls, key, prefix, dtype):
+    arrays = dict(np.load(path))
+    meta = json.loads(str(arrays["meta_json"]))
+    return network(cls, config_cls(**flattened(meta[key])), arrays, prefix, dtype), arrays
+
+
+@pytest.fixture
+def official_epsilon(monkeypatch):
+    """The vectors were made with weights and styles divided by their largest magnitudes, as in
+    half precision: neutral, but for the ε of the demodulation, which here is scaled to match."""
+
+    def demodulation(w, styles):
+        unit = np.abs(w).max(axis=(1, 2, 3)) * math.sqrt(w[0].size)
+        unit = unit * np.abs(styles).max(axis=1, keepdims=True)  # [N, O]
+        total = np.square(styles) @ np.sum(np.square(w), axis=(2, 3)).T
+        return 1.0 / np.sqrt(total + 1e-8 * np.square(unit))
+
+    monkeypatch.setattr(layers, "_demodulation", demodulation)
+
+
+def close(got, wanted, dtype, double=1e-10, single=1e-5):
+    assert got.dtype == dtype and got.shape == wanted.shape
+    scale = np.abs(wanted).max()
+    assert np.abs(got - wanted).max() <= (double if dtype == np.float64 else single) * scale
+
+
+@DTYPE
+@pytest.mark.parametrize("path", GENERATORS, ids=lambda p: p.stem)
+def test_the_generator_is_the_official_one(path, dtype, official_epsilon):
+    G, d = load(path, stylegan2.Generator, stylegan2.Config, "G_kwargs", "G/", dtype)
+    z, c = d["z"].astype(dtype), d["c"].astype(dtype)
+    for psi in (1, 0.7):
+        ws = G.mapping(z, c, psi)
+        close(ws, np.repeat(d[f"w_psi{psi}"][:, None], G.num_ws, axis=1), dtype)
+    close(G.mapping(z, c, 0.7, 3), d["ws_psi0.7_cutoff3"], dtype)
+    close(G(z, c), d["img_psi1_noise_const"], dtype)
+    if G.config.use_noise:
+        close(G(z, c, noise_mode="none"), d["img_psi1_noise_none"], dtype)
+    close(G(z, c, 0.7, 3), d["img_psi0.7_cutoff3_noise_const"], dtype)
+    close(G.synthesis(d["ws_random"].astype(dtype)), d["img_ws_random_noise_const"], dtype)
+    w = G.mapping(z, c)[:, 0].mean(axis=0)
+    # The vectors' β is that of the StyleGAN3 repository.
+    close(w + 0.998 * (G.w_avg - w), d["w_avg_after_one_update"], dtype)
+
+
+@DTYPE
+@pytest.mark.parametrize("path", DISCRIMINATORS, ids=lambda p: p.stem)
+def test_the_discriminator_is_the_official_one(path, dtype):
+    D, d = load(
+        path, stylegan2.Discriminator, stylegan2.DiscriminatorConfig, "D_kwargs", "D/", dtype
+    )
+    close(D(d["img"].astype(dtype), d["c"].astype(dtype)), d["logits"], dtype)
