@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from minigan import layers
+from minigan import autograd, layers, losses
 from minigan.networks import stylegan2
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "stylegan2"
@@ -87,3 +87,111 @@ def test_the_discriminator_is_the_official_one(path, dtype):
         path, stylegan2.Discriminator, stylegan2.DiscriminatorConfig, "D_kwargs", "D/", dtype
     )
     close(D(d["img"].astype(dtype), d["c"].astype(dtype)), d["logits"], dtype)
+
+
+# ---- losses on these networks --------------------------------------------------------------------
+
+LOSS = GOLDEN.parent / "loss"
+
+
+def loss_inputs(dtype):
+    path = LOSS / "stylegan2_uncond_r16_networks_and_inputs.npz"
+    G, d = load(path, stylegan2.Generator, stylegan2.Config, "G_kwargs", "G/", dtype)
+    D, _ = load(path, stylegan2.Discriminator, stylegan2.DiscriminatorConfig, "D_kwargs", "D/", dtype)
+    hyper = json.loads(str(d["meta_json"]))["hyper"]
+    return G, D, {k: v.astype(dtype) for k, v in d.items() if v.dtype.kind == "f"}, hyper
+
+
+def gradients_are(name, loss, params, dtype):
+    """The loss's value, and that its gradients are those of the file; returns (value, file)."""
+    d = np.load(LOSS / f"stylegan2_uncond_r16_{name}.npz")
+    value, grads = autograd.value_and_grad(loss)(params)
+    single, double = (5e-5, 1e-6), (1e-9, 1e-12)
+    relative, absolute = double if dtype == np.float64 else single
+    without = json.loads(str(d["meta_json"]))["params_with_no_gradient"]
+    for key, got in grads.items():
+        wanted = np.zeros_like(got) if key in without else d[f"grad/{key}"]
+        assert got.dtype == dtype and got.shape == wanted.shape
+        assert np.abs(got - wanted).max() <= relative * np.abs(wanted).max() + absolute, key
+    return value, d
+
+
+@DTYPE
+def test_the_discriminator_learns_as_the_official_one(dtype, official_epsilon):
+    G, D, d, hyper = loss_inputs(dtype)
+    fake = G(d["z"])
+
+    def loss(params):
+        judge = D.replace(params=params)
+        return losses.d_logistic(judge(d["real_img"]), judge(fake))
+
+    value, wanted = gradients_are("discriminator_logistic", loss, D.params, dtype)
+    close(D(fake), wanted["stat/scores/fake"], dtype)
+    close(np.array(value), wanted["stat/D/loss"].mean(), dtype)
+
+
+@DTYPE
+def test_r1_is_the_official_one(dtype):
+    _, D, d, hyper = loss_inputs(dtype)
+
+    def loss(params):
+        return losses.r1_penalty(D.replace(params=params), d["real_img"], hyper["r1_gamma"])
+
+    value, wanted = gradients_are("discriminator_r1", loss, D.params, dtype)
+    close(np.array(value), wanted["stat/D/reg"].mean(), dtype)
+
+
+@DTYPE
+def test_the_generator_learns_as_the_official_one(dtype, official_epsilon):
+    G, D, d, hyper = loss_inputs(dtype)
+
+    def loss(params):
+        return losses.g_nonsaturating(D(G.replace(params=params)(d["z"])))
+
+    value, wanted = gradients_are("generator_nonsaturating", loss, G.params, dtype)
+    close(np.array(value), wanted["stat/G/loss"].mean(), dtype)
+
+
+def path_length_loss(G, d, hyper, path_length=losses.path_length):
+    z = d["z"][: len(d["z"]) // hyper["pl_batch_shrink"]]
+
+    def loss(params):
+        network = G.replace(params=params)
+        penalty, _ = path_length(
+            network.synthesis, network.mapping(z), d["pl_noise_y"], hyper["pl_mean_before"],
+            hyper["pl_decay"],
+        )  # fmt: skip
+        return hyper["pl_weight"] * penalty
+
+    return loss
+
+
+@DTYPE
+def test_path_length_is_the_official_one(dtype, official_epsilon):
+    G, _, d, hyper = loss_inputs(dtype)
+    loss = path_length_loss(G, d, hyper)
+    value, wanted = gradients_are("generator_path_length", loss, G.params, dtype)
+    close(np.array(value), wanted["stat/G/reg"].mean(), dtype)
+    z = d["z"][:2]
+    _, pl_mean = losses.path_length(G.synthesis, G.mapping(z), d["pl_noise_y"], hyper["pl_mean_before"])
+    close(np.array(pl_mean), wanted["pl_mean_after"], dtype)
+
+
+def detached(synthesis, ws, noise, pl_mean, decay):
+    value, pl_mean = losses.path_length(synthesis, ws, noise, pl_mean, decay)
+    return autograd.stop_gradient(value), pl_mean
+
+
+def wrong_axis(synthesis, ws, noise, pl_mean, decay):
+    y = noise / math.sqrt(math.prod(noise.shape[2:]))
+    jacobian = autograd.grad(lambda w: np.sum(synthesis(w) * y))(ws)
+    lengths = np.sqrt(np.mean(np.sum(np.square(jacobian), axis=1), axis=1))  # over layers: wrong
+    pl_mean = pl_mean + decay * (np.mean(lengths) - pl_mean)
+    return np.mean(np.square(lengths - pl_mean)), pl_mean
+
+
+@pytest.mark.parametrize("wrong", [detached, wrong_axis])
+def test_what_others_get_wrong_about_path_length_is_seen(wrong, official_epsilon):
+    G, _, d, hyper = loss_inputs(np.float64)
+    with pytest.raises((AssertionError, ValueError)):
+        gradients_are("generator_path_length", path_length_loss(G, d, hyper, wrong), G.params, np.float64)
