@@ -30,7 +30,8 @@ CLASSES = {
 }
 GROUPS = ("", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")
 
-# The scaling filter of the symlet with six vanishing moments (Daubechies 1992, Table 6.3), its sum 1.
+# The scaling filter of the symlet with six vanishing moments (Daubechies 1992, Table 6.3), of
+# sum 1.
 SYM6 = np.array([
     0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633,
     0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
@@ -186,7 +187,11 @@ def _reflect(x, left, right, axis):
     """Reflect-pad an axis: the edge pixel itself is not repeated."""
     size = x.shape[axis]
     cut = lambda a, b: (slice(None),) * axis + (slice(a, b),)  # noqa: E731
-    parts = [np.flip(x[cut(1, left + 1)], axis), x, np.flip(x[cut(size - 1 - right, size - 1)], axis)]
+    parts = [
+        np.flip(x[cut(1, left + 1)], axis),
+        x,
+        np.flip(x[cut(size - 1 - right, size - 1)], axis),
+    ]
     return np.concatenate([part for part in parts if part.shape[axis]], axis=axis)
 
 
@@ -322,8 +327,8 @@ def _filter(images, gains):
     half = bands.shape[1] // 2
     if min(images.shape[2:]) <= half:
         raise ValueError(
-            f"augment: images have shape {images.shape}; expected at least {half + 1} pixels a side "
-            "for the filter"
+            f"augment: images have shape {images.shape}; expected at least {half + 1} pixels a "
+            "side for the filter"
         )
     for axis in (3, 2):
         padded = _reflect(images, half, half, axis)

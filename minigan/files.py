@@ -15,7 +15,8 @@ import zipfile
 
 import numpy as np
 
-KINDS = ("stylegan2.Generator", "stylegan2.Discriminator")
+KINDS = tuple(f"{paper}.{network}" for paper in ("stylegan1", "stylegan2")
+              for network in ("Generator", "Discriminator"))  # fmt: skip
 _FORMAT = "minigan 1"
 
 

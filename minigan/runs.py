@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from minigan import files, metrics, training
 from minigan.data import images, portraits
-from minigan.networks import stylegan2
+from minigan.networks import stylegan1, stylegan2
 from minigan.training import Config
 
 _SMALL = stylegan2.MappingConfig(
@@ -40,6 +40,15 @@ PRESETS = {
                            channel_base=2048, channel_max=96),
         D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=2048, channel_max=96),
         batch=8, gamma=0.3, kimg=400,
+    ),
+    # StyleGAN as in 2019: progressive growing, R1 in every step, styles mixed.
+    "portraits32-2019": Config(
+        G=stylegan1.Config(
+            img_resolution=32, z_dim=64, w_dim=64, channel_base=1024, channel_max=64,
+            mapping_kwargs=stylegan1.MappingConfig(num_layers=4, lr_multiplier=0.1),
+        ),
+        D=stylegan1.DiscriminatorConfig(img_resolution=32, channel_base=1024, channel_max=64),
+        batch=8, gamma=0.1, r1_interval=1, mixing_prob=0.9, grow=(10, 10), kimg=150,
     ),
     # The paper's own settings, for 256² pictures and a good deal of patience.
     "stylegan2": Config(
@@ -94,20 +103,19 @@ def override(config, settings):
 
     Raises: ValueError for a name that the config has not, or a value that it refuses.
     """
+    fields, changes, inside = {f.name for f in dataclasses.fields(config)}, {}, {}
     for name, value in settings.items():
-        config = _set(config, name.split("."), value, name)
-    return config
-
-
-def _set(config, path, value, whole):
-    fields = {f.name for f in dataclasses.fields(config)}
-    if path[0] not in fields:
-        raise ValueError(
-            f"there is no setting {whole!r}; expected one of {', '.join(sorted(fields))}"
-        )
-    if len(path) > 1:
-        value = _set(getattr(config, path[0]), path[1:], value, whole)
-    return dataclasses.replace(config, **{path[0]: value})
+        first, _, rest = name.partition(".")
+        if first not in fields:
+            wanted = ", ".join(sorted(fields))
+            raise ValueError(f"there is no setting {name!r}; expected one of {wanted}")
+        if rest:
+            inside.setdefault(first, {})[rest] = value
+        else:
+            changes[first] = value
+    for first, values in inside.items():
+        changes[first] = override(changes.get(first, getattr(config, first)), values)
+    return dataclasses.replace(config, **changes)
 
 
 def train(config, folder, resume=False, on_tick=None):
@@ -159,7 +167,7 @@ def train(config, folder, resume=False, on_tick=None):
         return state
     except training.Diverged as error:
         raise training.Diverged(f"{error}; the last good checkpoint is {checkpoint}") from None
-    _does_w_matter(state.G_ema, config.seed)
+    does_w_matter(state.G_ema, config.seed)
     return state
 
 
@@ -248,7 +256,7 @@ def restore(path, config):
     return training.State(**networks, **numbers), meta["log"]
 
 
-def _does_w_matter(G, seed):
+def does_w_matter(G, seed):
     """Print how the outputs' variance splits between w and the noise; warn if w does little."""
     if not G.noise_layers or G.c_dim:
         return

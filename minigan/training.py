@@ -10,11 +10,14 @@ Read first: `losses.py`, `networks/stylegan2.py`.  Read next: `runs.py`, which s
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
 from minigan import augment, autograd, layers, losses, optim, toy
-from minigan.networks import stylegan2
+from minigan.autograd import variable
+from minigan.networks import stylegan1, stylegan2
+from minigan.networks.base import NotFinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Config:
     ada_target: float = 0.6  # of r_t
     ada_interval: int = 4  # steps between changes of p
     ada_kimg: float = 500.0  # from p = 0 to 1
+    grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
     kimg_per_tick: float = 1.0  # between checkpoints
     snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
 
@@ -73,6 +77,22 @@ class Config:
                     f"{getattr(self.D, name)}; expected the same"
                 )
         augment.check_groups(self.augment)
+        object.__setattr__(self, "grow", tuple(self.grow))
+        if self.grow and not (
+            len(self.grow) == 2 and min(self.grow) > 0 and hasattr(self.G, "lod")
+        ):
+            raise ValueError(
+                f"Config: grow is {self.grow!r}; expected (kimg fading, kimg at rest), both above "
+                "0, and networks of stylegan1; or nothing"
+            )
+
+    def lod(self, images):
+        """Levels of detail that are missing after so many images: from 8², one resolution less in
+        each period, continuously while fading (PG-GAN §3, from the code: at rest first)."""
+        fade, rest = self.grow
+        period, within = divmod(images / 1000, fade + rest)
+        missing = math.log2(self.G.img_resolution) - 3 - period - max(0, within - rest) / fade
+        return max(0.0, missing)
 
     @property
     def g_adam(self):
@@ -110,7 +130,27 @@ def start(config):
     """The state before the first step."""
     rng = np.random.default_rng([config.seed, 1 << 62])
     G, D = config.G.build(rng), config.D.build(rng)
+    if config.grow:
+        G, D = _at_lod(G, config.lod(0)), _at_lod(D, config.lod(0))
     return State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
+
+
+def _at_lod(network, lod):
+    return network.replace(config=dataclasses.replace(network.config, lod=lod))
+
+
+def _grown(config, state):
+    """The state at its resolution; where that changes, Adam begins anew."""
+    lod, before = config.lod(state.images), state.G.config.lod
+    networks = {name: _at_lod(getattr(state, name), lod) for name in ("G", "D", "G_ema")}
+    state = dataclasses.replace(state, **networks)
+    if (math.floor(lod), math.ceil(lod)) != (math.floor(before), math.ceil(before)):
+        fresh = {
+            "g_adam": config.g_adam.init(state.G.params),
+            "d_adam": config.d_adam.init(state.D.params),
+        }
+        state = dataclasses.replace(state, **fresh)
+    return state
 
 
 class Diverged(FloatingPointError):
@@ -126,6 +166,9 @@ def advance(config, state, data):
     """
     rng = np.random.default_rng([config.seed, state.step])
     stats = {}
+    if config.grow:
+        state = _grown(config, state)
+        stats["lod"] = state.G.config.lod
     try:
         state, stats["g_loss"] = _g_main(config, state, data, rng)
         if config.pl_weight and state.step % config.pl_interval == 0:
@@ -134,10 +177,12 @@ def advance(config, state, data):
         if config.mirror:
             flips = rng.random(config.batch) < 0.5
             real = np.where(flips[:, None, None, None], real[:, :, :, ::-1], real)
+        if config.grow:
+            real = stylegan1.fade_reals(state.D.config, real)
         state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
         if config._lazy_r1 and state.step % config.r1_interval == 0:
             state, stats["r1"] = _d_r1(config, state, real, c, rng)
-    except Diverged as error:
+    except (Diverged, NotFinite) as error:
         raise Diverged(f"training came apart at step {state.step} ({error})") from None
     images = state.images + config.batch
     half_life = 1000 * config.ema_kimg
@@ -169,7 +214,7 @@ def _generate(config, G, z, c, rng):
     w_mean = np.mean(ws[:, 0], axis=0)
     if config.mixing_prob and rng.random() < config.mixing_prob:
         other = G.mapping(rng.standard_normal(z.shape, np.float32), c)
-        ws = toy.style_mix(ws, other, int(rng.integers(1, G.num_ws)))
+        ws = toy.style_mix(ws, other, int(rng.integers(1, G.used_ws)))
     return G.synthesis(ws, "random", rng), w_mean
 
 
@@ -180,32 +225,43 @@ def _augmented(config, state, rng):
     return lambda images: augment.augment(images, state.p, rng, config.augment)
 
 
-def _updated(state, which, adam, loss, grads, run):
-    """The state with one of its networks moved by Adam; `run` repeats the forward pass."""
+def _learn(state, which, adam, loss):
+    """One step of Adam for "G" or "D": (the new state, the loss, its aux).  loss: params -> both."""
     network, key = getattr(state, which), f"{which.lower()}_adam"
+    try:
+        (value, aux), grads = autograd.value_and_grad(loss, has_aux=True)(network.params)
+    except ValueError:  # parameters, or what a network is given, are not finite?  Or a real error
+        where = _where(lambda: loss(network.params))
+        if where is None:
+            raise
+        raise Diverged(f"{which}: {where}") from None
     params, opt = adam.step(network.params, grads, getattr(state, key))
     bad = [name for name, g in grads.items() if not np.isfinite(g).all()]
-    if bad or not np.isfinite(loss) or not all(np.isfinite(p).all() for p in params.values()):
-        raise Diverged(f"{which}'s loss is {float(loss):.3g}; {_where(run, bad)}")
-    return dataclasses.replace(state, **{which: network.replace(params=params), key: opt})
+    if bad or not np.isfinite(value) or not all(np.isfinite(p).all() for p in params.values()):
+        where = _where(lambda: loss(network.params))
+        if where is None:
+            where = (
+                f"the gradient is not finite, first at {bad[0]}" if bad else "Adam's step is not"
+            )
+        raise Diverged(f"{which}'s loss is {float(value):.3g}; {where}")
+    state = dataclasses.replace(state, **{which: network.replace(params=params), key: opt})
+    return state, float(value), aux
 
 
-def _where(run, bad):
-    """The first layer that gives something not finite; or else whose gradient does."""
+def _where(run):
+    """The first layer that gives something not finite, in words; or None."""
     found = []
 
     def seen(name, y):
-        if not found and not np.isfinite(autograd.variable.plain(y)).all():
-            found.append(name)
+        if not found and not np.isfinite(variable.plain(y)).all():
+            found.append(f"not finite first at {name}")
 
     with layers.watch(seen), np.errstate(all="ignore"):
         try:
             run()
         except ValueError as error:  # a network refuses input that is not finite
             found.append(str(error))
-    if found:
-        return f"first at {found[0]}"
-    return f"activations are finite, the gradient is not, first at {bad[0]}" if bad else "in Adam"
+    return found[0] if found else None
 
 
 def _g_main(config, state, data, rng):
@@ -217,12 +273,11 @@ def _g_main(config, state, data, rng):
         fake, w_mean = _generate(config, state.G.replace(params=params), z, c, rng)
         return judge(D(aug(fake), c)), w_mean
 
-    (value, w_mean), grads = autograd.value_and_grad(loss, has_aux=True)(state.G.params)
-    state = _updated(state, "G", config.g_adam, value, grads, lambda: loss(state.G.params))
+    state, value, w_mean = _learn(state, "G", config.g_adam, loss)
     beta = config.G.mapping_kwargs.w_avg_beta
     w_avg = w_mean + beta * (state.G.w_avg - w_mean)
     G = state.G.replace(buffers=state.G.buffers | {"mapping.w_avg": w_avg})
-    return dataclasses.replace(state, G=G), float(value)
+    return dataclasses.replace(state, G=G), value
 
 
 def _g_path_length(config, state, data, rng):
@@ -238,8 +293,7 @@ def _g_path_length(config, state, data, rng):
         value, pl_mean = losses.path_length(synthesis, G.mapping(z, c), y, state.pl_mean)
         return value * (config.pl_weight * config.pl_interval), pl_mean
 
-    (value, pl_mean), grads = autograd.value_and_grad(loss, has_aux=True)(state.G.params)
-    state = _updated(state, "G", config.g_adam, value, grads, lambda: loss(state.G.params))
+    state, _, pl_mean = _learn(state, "G", config.g_adam, loss)
     return dataclasses.replace(state, pl_mean=float(pl_mean)), float(pl_mean)
 
 
@@ -262,11 +316,10 @@ def _d_main(config, state, data, real, c, rng):
                 value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
         return value, real_logits
 
-    (value, logits), grads = autograd.value_and_grad(loss, has_aux=True)(state.D.params)
+    state, value, logits = _learn(state, "D", config.d_adam, loss)
     signs = state.signs + float(np.sign(logits).sum())
-    state = _updated(state, "D", config.d_adam, value, grads, lambda: loss(state.D.params))
     count = state.signs_count + logits.size
-    return dataclasses.replace(state, signs=signs, signs_count=count), float(value)
+    return dataclasses.replace(state, signs=signs, signs_count=count), value
 
 
 def _d_r1(config, state, real, c, rng):
@@ -278,8 +331,7 @@ def _d_r1(config, state, real, c, rng):
 
     def loss(params):
         D = state.D.replace(params=params)
-        return losses.r1_penalty(lambda x: D(aug(x), c), real, weight)
+        return losses.r1_penalty(lambda x: D(aug(x), c), real, weight), None
 
-    value, grads = autograd.value_and_grad(loss)(state.D.params)
-    state = _updated(state, "D", config.d_adam, value, grads, lambda: loss(state.D.params))
-    return state, float(value) / config.r1_interval
+    state, value, _ = _learn(state, "D", config.d_adam, loss)
+    return state, value / config.r1_interval

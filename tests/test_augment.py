@@ -72,7 +72,9 @@ def test_the_filters_are_those_of_the_official_one():
     assert np.abs(augment._bands() - d["Hz_fbank_f64"]).max() < 1e-12
     impulse = np.zeros(43)
     impulse[21] = 1
-    assert np.abs(augment._bands().sum(axis=0) - impulse).max() < 1e-12  # together they change nothing
+    assert (
+        np.abs(augment._bands().sum(axis=0) - impulse).max() < 1e-12
+    )  # together they change nothing
 
 
 @pytest.mark.parametrize("groups", augment.GROUPS[1:])

@@ -97,7 +97,9 @@ LOSS = GOLDEN.parent / "loss"
 def loss_inputs(dtype):
     path = LOSS / "stylegan2_uncond_r16_networks_and_inputs.npz"
     G, d = load(path, stylegan2.Generator, stylegan2.Config, "G_kwargs", "G/", dtype)
-    D, _ = load(path, stylegan2.Discriminator, stylegan2.DiscriminatorConfig, "D_kwargs", "D/", dtype)
+    D, _ = load(
+        path, stylegan2.Discriminator, stylegan2.DiscriminatorConfig, "D_kwargs", "D/", dtype
+    )
     hyper = json.loads(str(d["meta_json"]))["hyper"]
     return G, D, {k: v.astype(dtype) for k, v in d.items() if v.dtype.kind == "f"}, hyper
 
@@ -173,7 +175,9 @@ def test_path_length_is_the_official_one(dtype, official_epsilon):
     value, wanted = gradients_are("generator_path_length", loss, G.params, dtype)
     close(np.array(value), wanted["stat/G/reg"].mean(), dtype)
     z = d["z"][:2]
-    _, pl_mean = losses.path_length(G.synthesis, G.mapping(z), d["pl_noise_y"], hyper["pl_mean_before"])
+    _, pl_mean = losses.path_length(
+        G.synthesis, G.mapping(z), d["pl_noise_y"], hyper["pl_mean_before"]
+    )
     close(np.array(pl_mean), wanted["pl_mean_after"], dtype)
 
 
@@ -194,4 +198,6 @@ def wrong_axis(synthesis, ws, noise, pl_mean, decay):
 def test_what_others_get_wrong_about_path_length_is_seen(wrong, official_epsilon):
     G, _, d, hyper = loss_inputs(np.float64)
     with pytest.raises((AssertionError, ValueError)):
-        gradients_are("generator_path_length", path_length_loss(G, d, hyper, wrong), G.params, np.float64)
+        gradients_are(
+            "generator_path_length", path_length_loss(G, d, hyper, wrong), G.params, np.float64
+        )

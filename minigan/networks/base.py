@@ -30,6 +30,10 @@ def check_rng(rng):
         )
 
 
+class NotFinite(ValueError):
+    """NaN or infinity where numbers are expected."""
+
+
 def check_array(who, name, value, shape):
     """A finite float32 or float64 array (or a variable of one) of this shape; None: any length."""
     inside = plain(value)
@@ -44,7 +48,7 @@ def check_array(who, name, value, shape):
         raise ValueError(f"{who}: {name} has shape {inside.shape}; expected ({wanted})")
     bad = inside.size - int(np.isfinite(inside).sum())
     if bad:
-        raise ValueError(f"{who}: {name} holds {bad} NaN or infinite among {inside.size} values")
+        raise NotFinite(f"{who}: {name} holds {bad} NaN or infinite among {inside.size} values")
 
 
 def check_config(config, **at_least):
@@ -103,6 +107,7 @@ class Generator(Network):
     """
 
     w_avg = property(lambda self: self.buffers["mapping.w_avg"])
+    used_ws = property(lambda self: self.num_ws)  # fewer while a generator is growing
     z_dim = property(lambda self: self.config.z_dim)
     w_dim = property(lambda self: self.config.w_dim)
     c_dim = property(lambda self: self.config.c_dim)

@@ -1,0 +1,304 @@
+"""StyleGAN (Karras, Laine & Aila 2018, arXiv 1812.04948), with its progressive growing.
+
+The order within a layer is that of the authors' code: convolution → blur → noise → bias → leaky
+ReLU → AdaIN.  √2 is part of the weights' scale here, not of the activation as from StyleGAN2 on.
+Parameters are named as StyleGAN2's.
+
+Read first: `toy.py`, which is this in one dimension.  Read next: `stylegan2.py`.
+Not here: the fused up- and downsampling of large images, which computes the same.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from minigan import toy
+from minigan.layers import given, minibatch_stddev
+from minigan.networks import base
+from minigan.ops import bias_act, conv2d, downsample2d, filter2d, upsample2d
+
+SQRT2 = math.sqrt(2)  # makes up for what the leaky ReLU removes
+BLUR = np.array([1, 2, 1]) / 4
+PAIR = np.array([1, 1]) / 2  # upsampling: each pixel twice; downsampling: the mean of two
+
+
+@dataclasses.dataclass(frozen=True)
+class MappingConfig:
+    """The mapping network: the official values."""
+
+    num_layers: int = 8
+    lr_multiplier: float = 0.01
+    w_avg_beta: float = 0.995  # decay of w̄ per step
+
+
+class _Common:
+    def __post_init__(self):
+        base.check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1)
+        if self.channel_base < self.img_resolution:
+            raise ValueError(
+                f"{type(self).__qualname__}: channel_base is {self.channel_base}; expected at "
+                f"least img_resolution, {self.img_resolution}, or the last layer has no channels"
+            )
+        most = math.log2(self.img_resolution) - 2
+        if not 0 <= self.lod <= most:
+            raise ValueError(
+                f"{type(self).__qualname__}: lod is {self.lod}; expected from 0 to {most:.0f}"
+            )
+
+    def channels(self, res):
+        """Channels of the layers at this resolution."""
+        return min(self.channel_base // res, self.channel_max)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(_Common):
+    """The generator."""
+
+    img_resolution: int = 1024
+    img_channels: int = 3
+    z_dim: int = 512
+    w_dim: int = 512
+    c_dim: int = 0  # of labels; 0: none
+    mapping_kwargs: MappingConfig = MappingConfig()
+    channel_base: int = 16384  # channels · resolution, up to …
+    channel_max: int = 512
+    lod: float = 0.0  # levels of detail that are still missing while growing; see `faded`
+
+    def __post_init__(self):
+        if not isinstance(self.mapping_kwargs, MappingConfig):  # a dict, from a file
+            object.__setattr__(self, "mapping_kwargs", MappingConfig(**self.mapping_kwargs))
+        super().__post_init__()
+        base.check_config(self, z_dim=1, w_dim=1)
+
+    @property
+    def layers(self):
+        """What takes a style and noise, and its resolution: {"b4.conv0": 4, "b4.conv1": 4, …}."""
+        return {f"b{res}.conv{i}": res for res in base.resolutions(self) for i in (0, 1)}
+
+    def build(self, rng):
+        """A generator with fresh weights."""
+        return Generator.init(self, rng)
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorConfig(_Common):
+    """The discriminator."""
+
+    img_resolution: int = 1024
+    img_channels: int = 3
+    c_dim: int = 0
+    channel_base: int = 16384
+    channel_max: int = 512
+    mbstd_group_size: int = 4
+    mbstd_num_channels: int = 1
+    lod: float = 0.0
+
+    def build(self, rng):
+        """A discriminator with fresh weights."""
+        return Discriminator.init(self, rng)
+
+
+# ---- the parts -----------------------------------------------------------------------------------
+
+
+def _scaled(params, name, gain):
+    weight = params[f"{name}.weight"]
+    return weight * (gain / math.sqrt(weight[0].size))
+
+
+def _lrelu(params, name, x):
+    return given(name, bias_act(x, params[f"{name}.bias"], act="lrelu", gain=1.0))
+
+
+def _conv(params, name, x, gain=SQRT2):
+    weight = _scaled(params, name, gain)
+    return conv2d(x, weight, padding=weight.shape[2] // 2)
+
+
+def adain(x, style):
+    """Normalise each map, then scale and shift it (Eq. 1): x [N, C, H, W], style [N, 2·C]."""
+    n, c, h, w = x.shape
+    maps = np.reshape(x, (n, c, h * w))  # that a map has two dimensions makes no difference
+    return np.reshape(toy.adain(maps, *np.split(style, 2, axis=1)), (n, c, h, w))
+
+
+def mapping(params, config, z, c=None):
+    """z [N, z_dim], labels c [N, c_dim] or None -> w [N, w_dim]."""
+    x = z if c is None else np.concatenate([z, c @ params["mapping.embed.weight"].T], axis=1)
+    x = toy.pixel_norm(x)
+    for i in range(config.num_layers):
+        x = toy.leaky_relu(
+            toy.dense(params, f"mapping.fc{i}", x, math.sqrt(2), config.lr_multiplier)
+        )
+    return x
+
+
+def faded(config, low, high):
+    """Between two resolutions: the sharper image `high`, and `low` for the missing fraction.
+
+    lod 2.25 means: two resolutions are missing, and the one above them is a quarter transparent.
+    """
+    return high + (config.lod % 1) * (low - high)
+
+
+def _repeat(x, times):
+    for _ in range(times):
+        x = upsample2d(x, PAIR, 2)
+    return x
+
+
+def _average(x, times):
+    for _ in range(times):
+        x = downsample2d(x, PAIR, 2)
+    return x
+
+
+def fade_reals(config, img):
+    """Real images [N, C, R, R] as blurred as a growing generator's: blocks of pixels, faded."""
+    whole = int(config.lod)
+    img = _average(img, whole)
+    if config.lod % 1:
+        img = faded(config, _repeat(_average(img, 1), 1), img)
+    return _repeat(img, whole)
+
+
+# ---- the generator -------------------------------------------------------------------------------
+
+
+def synthesis(params, config, ws, noises):
+    """ws [N, num_ws, w_dim], noises {layer: [1 or N, 1, H, W]} -> images [N, C, R, R].
+
+    While growing, only the layers up to the current resolution run, and its pixels are repeated.
+    """
+    whole = int(config.lod)
+    top = config.img_resolution >> whole
+    const = params["synthesis.b4.const"]
+    x = np.broadcast_to(const, (ws.shape[0], *const.shape))
+    low = None
+    for i, (layer, res) in enumerate(config.layers.items()):
+        if res > top:
+            break
+        name = f"synthesis.{layer}"
+        if layer.endswith("conv0") and res > 4:
+            if res == top and config.lod % 1:
+                low = _repeat(_to_rgb(params, f"synthesis.b{res // 2}.torgb", x), 1)
+            x = filter2d(_conv(params, name, _repeat(x, 1)), BLUR)
+        elif layer != "b4.conv0":  # for which the constant stands in
+            x = _conv(params, name, x)
+        if layer in noises:
+            x = x + noises[layer] * params[f"{name}.noise_strength"][:, None, None]
+        x = _lrelu(params, name, x)
+        x = adain(x, toy.dense(params, f"{name}.affine", ws[:, i]))
+    img = _to_rgb(params, f"synthesis.b{top}.torgb", x)
+    return _repeat(img if low is None else faded(config, low, img), whole)
+
+
+def _to_rgb(params, name, x):
+    """1×1, linear, gain 1, no style."""
+    return bias_act(_conv(params, name, x, gain=1.0), params[f"{name}.bias"])
+
+
+class Generator(base.Generator):
+    """config: `Config`; params and buffers: named as StyleGAN2's."""
+
+    config_class = Config
+    num_ws = property(lambda self: len(self.config.layers))
+    used_ws = property(lambda self: self.num_ws - 2 * int(self.config.lod))
+    noise_layers = property(lambda self: self.config.layers)
+
+    def _map(self, z, c):
+        return mapping(self.params, self.config.mapping_kwargs, z, c)
+
+    def _synthesize(self, ws, noises):
+        return synthesis(self.params, self.config, ws, noises)
+
+    @classmethod
+    def init(cls, config, rng):
+        """Fresh weights, float32.  rng: numpy.random.Generator."""
+        base.check_rng(rng)
+        params, buffers = {}, {"mapping.w_avg": base.zeros(config.w_dim)}
+        inside = config.z_dim
+        if config.c_dim:
+            params["mapping.embed.weight"] = base.standard_normal(rng, config.z_dim, config.c_dim)
+            inside *= 2
+        multiplier = np.float32(config.mapping_kwargs.lr_multiplier)
+        for i in range(config.mapping_kwargs.num_layers):
+            weight = base.standard_normal(rng, config.w_dim, inside if i == 0 else config.w_dim)
+            params[f"mapping.fc{i}.weight"] = weight / multiplier
+            params[f"mapping.fc{i}.bias"] = base.zeros(config.w_dim)
+        params["synthesis.b4.const"] = base.zeros(config.channels(4), 4, 4) + 1
+        inside = config.channels(4)
+        for layer, res in config.layers.items():
+            name, outside = f"synthesis.{layer}", config.channels(res)
+            if layer != "b4.conv0":
+                params[f"{name}.weight"] = base.standard_normal(rng, outside, inside, 3, 3)
+            params[f"{name}.noise_strength"] = base.zeros(outside)
+            params[f"{name}.bias"] = base.zeros(outside)
+            params[f"{name}.affine.weight"] = base.standard_normal(rng, 2 * outside, config.w_dim)
+            params[f"{name}.affine.bias"] = base.zeros(2 * outside)
+            buffers[f"{name}.noise_const"] = base.standard_normal(rng, res, res)
+            if layer.endswith("conv1"):
+                rgb = base.standard_normal(rng, config.img_channels, outside, 1, 1)
+                params[f"synthesis.b{res}.torgb.weight"] = rgb
+                params[f"synthesis.b{res}.torgb.bias"] = base.zeros(config.img_channels)
+            inside = outside
+        return cls(config, params, buffers)
+
+
+# ---- the discriminator ---------------------------------------------------------------------------
+
+
+def discriminate(params, config, img, c=None):
+    """img [N, C, R, R], labels c [N, c_dim] or None -> logits [N, 1]."""
+    whole = int(config.lod)
+    top = config.img_resolution >> whole
+    img = _average(img, whole)
+    x = _lrelu(params, f"b{top}.fromrgb", _conv(params, f"b{top}.fromrgb", img))
+    res = top
+    while res > 4:
+        x = _lrelu(params, f"b{res}.conv0", _conv(params, f"b{res}.conv0", x))
+        x = _average(_conv(params, f"b{res}.conv1", filter2d(x, BLUR)), 1)
+        x = _lrelu(params, f"b{res}.conv1", x)
+        res //= 2
+        if res == top // 2 and config.lod % 1:
+            name = f"b{res}.fromrgb"
+            low = _lrelu(params, name, _conv(params, name, _average(img, 1)))
+            x = faded(config, low, x)
+    if config.mbstd_num_channels > 0:
+        x = minibatch_stddev(x, config.mbstd_group_size, config.mbstd_num_channels)
+    x = _lrelu(params, "b4.conv", _conv(params, "b4.conv", x))
+    x = toy.dense(params, "b4.fc", np.reshape(x, (x.shape[0], -1)), SQRT2)
+    scores = toy.dense(params, "b4.out", toy.leaky_relu(x))
+    return scores if c is None else np.sum(scores * c, axis=1, keepdims=True)
+
+
+class Discriminator(base.Discriminator):
+    """config: `DiscriminatorConfig`; no buffers."""
+
+    config_class = DiscriminatorConfig
+
+    def _judge(self, img, c):
+        return discriminate(self.params, self.config, img, c)
+
+    @classmethod
+    def init(cls, config, rng):
+        """Fresh weights, float32.  rng: numpy.random.Generator."""
+        base.check_rng(rng)
+        params = {}
+
+        def layer(name, *shape):
+            params[f"{name}.weight"] = base.standard_normal(rng, *shape)
+            params[f"{name}.bias"] = base.zeros(shape[0])
+
+        for res in reversed(base.resolutions(config)):
+            here, below = config.channels(res), config.channels(res // 2)
+            layer(f"b{res}.fromrgb", here, config.img_channels, 1, 1)
+            if res > 4:
+                layer(f"b{res}.conv0", here, here, 3, 3)
+                layer(f"b{res}.conv1", below, here, 3, 3)
+        top = config.channels(4)
+        layer("b4.conv", top, top + config.mbstd_num_channels, 3, 3)
+        layer("b4.fc", top, 16 * top)
+        layer("b4.out", config.c_dim or 1, top)
+        return cls(config, params, {})

@@ -1,0 +1,306 @@
+"""Every network and loss: derivatives to second order, and what must hold of the architecture."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from minigan import autograd, files, losses
+from minigan.networks import stylegan1, stylegan2
+
+TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
+MAPPING1 = stylegan1.MappingConfig(num_layers=2, lr_multiplier=0.1)
+MAPPING2 = stylegan2.MappingConfig(num_layers=2, lr_multiplier=0.1)
+G_CONFIGS = [
+    stylegan1.Config(**TINY1, z_dim=3, w_dim=3, mapping_kwargs=MAPPING1),
+    stylegan1.Config(**TINY1, z_dim=3, w_dim=3, mapping_kwargs=MAPPING1, lod=0.4, c_dim=2),
+    *(
+        stylegan2.Config(
+            **TINY1, z_dim=3, w_dim=3, mapping_kwargs=MAPPING2, architecture=a, c_dim=c
+        )
+        for a, c in (("skip", 0), ("resnet", 2), ("orig", 0))
+    ),
+]
+D_CONFIGS = [
+    stylegan1.DiscriminatorConfig(**TINY1),
+    stylegan1.DiscriminatorConfig(**TINY1, lod=0.4, c_dim=2),
+    *(
+        stylegan2.DiscriminatorConfig(**TINY1, architecture=a, c_dim=c, mapping_kwargs=MAPPING2)
+        for a, c in (("skip", 0), ("resnet", 2), ("orig", 0))
+    ),
+]
+
+
+EPS = 1e-6  # of the differences: along 1e-5 an activation may change its sign
+
+
+def label(config):
+    kind = "G" if hasattr(config, "z_dim") else "D"
+    about = f"-{config.architecture}" if hasattr(config, "architecture") else f"-lod{config.lod}"
+    return f"{type(config).__module__.rpartition('.')[2]}-{kind}{about}"
+
+
+def in_double(network, rng):
+    """The network in float64, its zeros and ones replaced: nothing is tested at a trivial point."""
+
+    def moved(arrays, by):
+        return {
+            k: a.astype(np.float64) + by * rng.standard_normal(a.shape) for k, a in arrays.items()
+        }
+
+    return network.replace(params=moved(network.params, 0.1), buffers=moved(network.buffers, 0.0))
+
+
+def labels(config, n):
+    return np.eye(config.c_dim)[np.arange(n) % config.c_dim] if config.c_dim else None
+
+
+@pytest.mark.parametrize("config", G_CONFIGS, ids=label)
+def test_generators_are_differentiable_twice(config, rng):
+    G = in_double(config.build(rng), rng)
+    z, c = rng.standard_normal((2, 3)), labels(config, 2)
+    weight = rng.standard_normal((2, 3, 8, 8))
+    autograd.check_grads(
+        lambda p: np.sum(np.tanh(G.replace(params=p)(z, c)) * weight), G.params, order=2, eps=EPS
+    )
+    autograd.check_grads(lambda z: np.sum(np.tanh(G(z, c)) * weight), z, order=2, eps=EPS)
+
+
+@pytest.mark.parametrize("config", D_CONFIGS, ids=label)
+def test_discriminators_are_differentiable_twice(config, rng):
+    D = in_double(config.build(rng), rng)
+    x, c = rng.standard_normal((4, 3, 8, 8)), labels(config, 4)
+    autograd.check_grads(
+        lambda p: np.sum(np.tanh(D.replace(params=p)(x, c))), D.params, order=2, eps=EPS
+    )
+    autograd.check_grads(lambda x: np.sum(np.tanh(D(x, c))), x, order=2, eps=EPS)
+
+
+@pytest.mark.parametrize("config", [D_CONFIGS[0], D_CONFIGS[3]], ids=label)
+def test_losses_are_differentiable_twice(config, rng):
+    D = in_double(config.build(rng), rng)
+    real, fake = rng.standard_normal((2, 4, 3, 8, 8))
+    c, t = labels(config, 4), rng.random(4)
+
+    def check(loss, weight=1.0):
+        def f(p):
+            network = D.replace(params=p)
+            return weight * loss(lambda x: network(x, c))
+
+        autograd.check_grads(f, D.params, order=2, eps=EPS)
+
+    check(lambda D: losses.d_logistic(D(real), D(fake)))
+    check(lambda D: losses.g_nonsaturating(D(fake)))
+    check(lambda D: losses.d_wgan(D(real), D(fake)))
+    check(lambda D: losses.g_wgan(D(fake)))
+    check(lambda D: losses.r1_penalty(D, real, 3.0))
+    check(lambda D: losses.gradient_penalty(D, real, fake, t))
+
+
+@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2]], ids=label)
+def test_path_length_is_differentiable_twice(config, rng):
+    G = in_double(config.build(rng), rng)
+    z, y = rng.standard_normal((2, 3)), rng.standard_normal((2, 3, 8, 8))
+
+    def f(p):
+        network = G.replace(params=p)
+        return losses.path_length(network.synthesis, network.mapping(z), y, 0.3)[0]
+
+    autograd.check_grads(f, G.params, order=2, eps=EPS)
+
+
+@pytest.mark.parametrize("config", G_CONFIGS + D_CONFIGS, ids=label)
+def test_float32_stays(config, rng):
+    network = config.build(rng)
+    if hasattr(config, "z_dim"):
+        z = rng.standard_normal((4, 3), np.float32)
+        f = lambda p: np.sum(network.replace(params=p)(z, labels(config, 4)))  # noqa: E731
+    else:
+        x = rng.standard_normal((4, 3, 8, 8), np.float32)
+        f = lambda p: losses.r1_penalty(  # noqa: E731
+            lambda x: network.replace(params=p)(x, labels(config, 4)), x, 1.0
+        )
+    value, grads = autograd.value_and_grad(f)(network.params)
+    assert value.dtype == np.float32
+    assert {g.dtype for g in grads.values()} == {np.dtype(np.float32)}
+
+
+# ---- StyleGAN, for which there are no reference vectors ------------------------------------------
+
+
+def test_stylegan1_has_the_published_size():
+    """26.2 million parameters at 1024² (README of the authors' code); counted exactly: 26,219,627."""
+    shapes = stylegan1.Generator.init(stylegan1.Config(), np.random.default_rng(0)).params
+    assert sum(a.size for a in shapes.values()) == 26_219_627
+
+
+def naive_stylegan1(p, b, ws, res):
+    """The generator once more, layer by layer, written with nothing of the package."""
+
+    def conv(x, w):
+        k = w.shape[2] // 2
+        x = np.pad(x, ((0, 0), (0, 0), (k, k), (k, k)))
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+        return np.einsum("nchwij,ocij->nohw", windows, w)
+
+    def layer(name, x, i):
+        x = x + b[f"{name}.noise_const"] * p[f"{name}.noise_strength"][:, None, None]
+        x = x + p[f"{name}.bias"][:, None, None]
+        x = np.where(x > 0, x, 0.2 * x)
+        x = (x - x.mean((2, 3), keepdims=True)) / np.sqrt(x.var((2, 3), keepdims=True) + 1e-8)
+        a = p[f"{name}.affine.weight"]
+        style = ws[:, i] @ a.T / np.sqrt(a.shape[1]) + p[f"{name}.affine.bias"]
+        scale, bias = np.split(style[:, :, None, None], 2, axis=1)
+        return x * (scale + 1) + bias
+
+    x = np.repeat(p["synthesis.b4.const"][None], len(ws), axis=0)
+    x, i = layer("synthesis.b4.conv0", x, 0), 1
+    blur = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    for r in [2**k for k in range(2, int(np.log2(res)) + 1)]:
+        for part in ("conv0", "conv1"):
+            if (r, part) == (4, "conv0"):
+                continue
+            w = p[f"synthesis.b{r}.{part}.weight"]
+            w = w * np.sqrt(2 / w[0].size)
+            if part == "conv0":
+                x = conv(x.repeat(2, axis=2).repeat(2, axis=3), w)
+                x = conv(x, blur * np.eye(x.shape[1])[:, :, None, None])
+            else:
+                x = conv(x, w)
+            x, i = layer(f"synthesis.b{r}.{part}", x, i), i + 1
+    w = p[f"synthesis.b{res}.torgb.weight"]
+    return conv(x, w / np.sqrt(w.shape[1])) + p[f"synthesis.b{res}.torgb.bias"][:, None, None]
+
+
+def test_stylegan1_is_its_recipe(rng):
+    config = dataclasses.replace(G_CONFIGS[0], img_resolution=16, channel_max=6, channel_base=64)
+    G = in_double(config.build(rng), rng)
+    ws = rng.standard_normal((3, G.num_ws, 3))
+    wanted = naive_stylegan1(G.params, G.buffers, ws, 16)
+    assert np.abs(G.synthesis(ws) - wanted).max() < 1e-10 * np.abs(wanted).max()
+
+
+def test_growing_is_continuous_and_ends_in_the_whole(rng):
+    """Just before a resolution is complete, and just after it begins to fade in, nothing jumps."""
+    big = stylegan1.Config(img_resolution=32, channel_base=64, channel_max=8, z_dim=3, w_dim=3)
+    G = in_double(big.build(rng), rng)
+    D = in_double(
+        stylegan1.DiscriminatorConfig(img_resolution=32, channel_base=64, channel_max=8).build(rng),
+        rng,
+    )
+    z, x = rng.standard_normal((2, 3)), rng.standard_normal((4, 3, 32, 32))
+
+    def at(network, lod):
+        return network.replace(config=dataclasses.replace(network.config, lod=lod))
+
+    for lod in (0.0, 1.0, 2.0):
+        for near in (lod + 1e-9, max(0.0, lod - 1e-9)):
+            assert np.abs(at(G, near)(z) - at(G, lod)(z)).max() < 1e-6
+            assert np.abs(at(D, near)(x) - at(D, lod)(x)).max() < 1e-6
+            faded = [stylegan1.fade_reals(at(D, l).config, x) for l in (near, lod)]
+            assert np.abs(faded[0] - faded[1]).max() < 1e-6
+    image = at(G, 2.0)(z)
+    assert image.shape == (2, 3, 32, 32)
+    assert np.array_equal(image, image[:, :, ::4, ::4].repeat(4, axis=2).repeat(4, axis=3))
+    # D at a lower resolution sees nothing of the details.
+    assert np.allclose(at(D, 2.0)(x), at(D, 2.0)(stylegan1.fade_reals(at(D, 2.0).config, x)))
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", G_CONFIGS + D_CONFIGS, ids=label)
+def test_a_file_gives_back_what_it_was_given(config, rng, tmp_path):
+    network = config.build(rng)
+    files.save(tmp_path / "n.npz", {"net": network})
+    again = files.read_networks(tmp_path / "n.npz")["net"]
+    assert again.config == config and type(again) is type(network)
+    for part in ("params", "buffers"):
+        old, new = getattr(network, part), getattr(again, part)
+        assert old.keys() == new.keys() and all(np.array_equal(old[k], new[k]) for k in old)
+
+
+def test_what_is_no_file_of_ours_is_said(tmp_path, rng):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        files.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("hello")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    whole = tmp_path / "whole.npz"
+    files.save(whole, {"D": D_CONFIGS[0].build(rng)})
+    (tmp_path / "cut.npz").write_bytes(whole.read_bytes()[:-200])
+    for name in ("text", "other", "cut"):
+        with pytest.raises(ValueError, match="is not a file of minigan's networks, or is damaged"):
+            files.load(tmp_path / f"{name}.npz")
+    with pytest.raises(ValueError, match=r"holds \['D'\]; expected a generator"):
+        files.load(whole)
+    G = G_CONFIGS[2].build(rng)
+    for name, params in (
+        ("less", {k: v for k, v in G.params.items() if k != "mapping.fc0.bias"}),
+        ("other", G.params | {"mapping.fc0.bias": np.zeros(5, np.float32)}),
+    ):
+        files.save(tmp_path / f"{name}.npz", {"G": G.replace(params=params)})
+        with pytest.raises(ValueError, match="does not fit its configuration.*mapping.fc0.bias"):
+            files.load(tmp_path / f"{name}.npz")
+
+
+def test_an_array_that_needs_unpickling_is_refused(tmp_path):
+    path = tmp_path / "hostile.npz"
+    np.savez(path, meta_json=np.array({"a": 1}, dtype=object))
+    with pytest.raises(ValueError, match="is not a file of minigan's networks"):
+        files.load(path)
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"img_resolution": 48}, "img_resolution is 48; expected a power of two"),
+        ({"img_resolution": 4}, "img_resolution is 4; expected a power of two from 8"),
+        ({"channel_max": 0}, "channel_max is 0; expected a whole number from 1"),
+        ({"z_dim": 2.5}, "z_dim is 2.5; expected a whole number"),
+        ({"architecture": "skipp"}, "architecture is 'skipp'; expected 'skip', 'resnet', 'orig'"),
+        ({"activation": "gelu"}, "activation is 'gelu'; expected"),
+        ({"channel_base": 4}, "channel_base is 4; expected at least img_resolution, 8"),
+    ],
+)
+def test_a_wrong_config_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(G_CONFIGS[2], **change)
+
+
+@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2]], ids=label)
+def test_wrong_arguments_of_a_generator_are_named(config, rng):
+    G = config.build(rng)
+    z = rng.standard_normal((2, 3), np.float32)
+    ws = G.mapping(z)
+    bad = np.array(z)
+    bad[0, 0] = np.nan
+    for call, error, message in [
+        (lambda: G(z[:, :2]), ValueError, r"z has shape \(2, 2\); expected \(N, 3\)"),
+        (lambda: G(z.astype(int)), TypeError, "z is of dtype int64; expected a float32 or float64"),
+        (lambda: G([[1, 2, 3]]), TypeError, "z is of <class 'list'>"),
+        (lambda: G(bad), ValueError, "z holds 1 NaN or infinite among 6"),
+        (lambda: G(z, c=z), ValueError, "c was given; expected None"),
+        (lambda: G(z, truncation_psi="x"), ValueError, "truncation_psi is 'x'"),
+        (lambda: G(z, truncation_cutoff=99), ValueError, "truncation_cutoff is 99"),
+        (lambda: G.synthesis(ws[:, :2]), ValueError, "ws has shape"),
+        (lambda: G.synthesis(ws, "fresh"), ValueError, "noise_mode is 'fresh'"),
+        (lambda: G.synthesis(ws, "random"), TypeError, "rng is a NoneType"),
+        (lambda: type(G).init(config, 0), TypeError, "rng is a int"),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
+
+
+def test_labels_are_asked_for(rng):
+    G, D = G_CONFIGS[3].build(rng), D_CONFIGS[3].build(rng)
+    with pytest.raises(ValueError, match=r"c is None; expected labels of shape \(2, 2\)"):
+        G(rng.standard_normal((2, 3), np.float32))
+    with pytest.raises(ValueError, match=r"c has shape \(4, 3\); expected \(4, 2\)"):
+        D(rng.standard_normal((4, 3, 8, 8), np.float32), np.zeros((4, 3), np.float32))
+    with pytest.raises(ValueError, match=r"img has shape \(4, 3, 9, 8\); expected \(N, 3, 8, 8\)"):
+        D(rng.standard_normal((4, 3, 9, 8), np.float32))
+    with pytest.raises(ValueError, match="expected a batch divisible by 4"):
+        D_CONFIGS[2].build(rng)(rng.standard_normal((6, 3, 8, 8), np.float32))

@@ -1,0 +1,407 @@
+"""Training: nothing is lost, nothing is silent, and each part of a step is what it says."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from minigan import augment, autograd, files, losses, optim, runs, training
+from minigan.networks import stylegan1, stylegan2
+
+ROOT = pathlib.Path(__file__).parent.parent
+SMALL = {"img_resolution": 8, "channel_base": 64, "channel_max": 8}
+G2 = stylegan2.Config(
+    **SMALL, z_dim=4, w_dim=4, mapping_kwargs={"num_layers": 2, "lr_multiplier": 0.1}
+)
+D2 = stylegan2.DiscriminatorConfig(**SMALL)
+TINY = training.Config(
+    G=G2, D=D2, batch=4, kimg=0.04, kimg_per_tick=0.016, gamma=1.0, r1_interval=4
+)
+EVERYTHING = dataclasses.replace(
+    TINY, pl_weight=2.0, pl_interval=2, mixing_prob=0.9, mirror=True, augment="bgc", ada_kimg=0.1
+)
+GROWING = dataclasses.replace(
+    TINY,
+    G=stylegan1.Config(img_resolution=16, channel_base=64, channel_max=8, z_dim=4, w_dim=4),
+    D=stylegan1.DiscriminatorConfig(img_resolution=16, channel_base=64, channel_max=8),
+    grow=(0.012, 0.012), r1_interval=1, loss="wgan-gp",
+)  # fmt: skip
+CONFIGS = {"tiny": TINY, "everything": EVERYTHING, "growing": GROWING}
+
+
+def same(a, b):
+    """Two states are equal, bit for bit."""
+    for field in dataclasses.fields(training.State):
+        one, two = getattr(a, field.name), getattr(b, field.name)
+        if field.name in ("G", "D", "G_ema"):
+            assert one.config == two.config
+            arrays = [(n.params | n.buffers) for n in (one, two)]
+        elif field.name in ("g_adam", "d_adam"):
+            assert one["step"] == two["step"]
+            arrays = [{f"{k}/{n}": v for k in "mv" for n, v in s[k].items()} for s in (one, two)]
+        else:
+            assert one == two, field.name
+            continue
+        assert arrays[0].keys() == arrays[1].keys()
+        for name, value in arrays[0].items():
+            assert value.dtype == arrays[1][name].dtype and np.array_equal(
+                value, arrays[1][name]
+            ), name
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("MINIGAN_QUIET", "1")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
+    config = CONFIGS[name]
+    whole = runs.train(config, tmp_path / "whole")
+    runs.train(dataclasses.replace(config, kimg=0.016), tmp_path / "parts")
+    again = runs.train(config, tmp_path / "parts", resume=True)
+    same(whole, again)
+    same(whole, runs.restore(tmp_path / "parts" / "checkpoint.npz", config)[0])
+    rows = (tmp_path / "parts" / "log.csv").read_text().splitlines()
+    assert len(rows) == 1 + len((tmp_path / "whole" / "log.csv").read_text().splitlines()) - 1
+    assert whole.images == 40 and whole.step == 10
+
+
+def test_a_step_is_a_function_of_its_state():
+    state, data = training.start(EVERYTHING), runs.open_data(EVERYTHING)
+    one, two = (training.advance(EVERYTHING, state, data)[0] for _ in range(2))
+    same(one, two)
+    other = dataclasses.replace(EVERYTHING, seed=1)
+    assert not np.array_equal(
+        training.start(other).G.params["mapping.fc0.weight"], state.G.params["mapping.fc0.weight"]
+    )
+
+
+RUN = """
+import sys
+from tests.test_training import *
+config = dataclasses.replace(EVERYTHING, kimg=0.4, kimg_per_tick=0.008)
+runs.train(config, sys.argv[1], resume=pathlib.Path(sys.argv[1], "checkpoint.npz").exists())
+"""
+
+
+def start_run(folder):
+    environment = {**os.environ, "MINIGAN_QUIET": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder)], env=environment, cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killed_at_ten_moments_it_ends_the_same(tmp_path):
+    config = dataclasses.replace(EVERYTHING, kimg=0.4, kimg_per_tick=0.008)
+    begun = time.monotonic()
+    whole = runs.train(config, tmp_path / "whole")
+    length = time.monotonic() - begun
+    chance = random.Random(0)
+    kills = 0
+    while kills < 10:
+        before = images_in(tmp_path / "killed")
+        run = start_run(tmp_path / "killed")
+        while images_in(tmp_path / "killed") == before and run.poll() is None:
+            time.sleep(0.01)  # it imports, and comes to its first checkpoint
+        time.sleep(chance.uniform(0, length / 12))
+        if run.poll() is not None:
+            break
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        kills += 1
+        # What was saved can be read at any moment, and no more than a tick was lost.
+        runs.restore(tmp_path / "killed" / "checkpoint.npz", config)
+    assert kills == 10
+    run = start_run(tmp_path / "killed")
+    assert run.wait(120) == 0, run.stderr.read()
+    same(whole, runs.restore(tmp_path / "killed" / "checkpoint.npz", config)[0])
+
+
+def images_in(folder):
+    path = folder / "checkpoint.npz"
+    if not path.exists():
+        return -1
+    with np.load(path) as file:
+        return json.loads(str(file["meta_json"]))["state"]["images"]
+
+
+def test_ctrl_c_saves_and_returns(tmp_path, monkeypatch, capsys):
+    advance, steps = training.advance, []
+
+    def interrupted(*args):
+        steps.append(1)
+        if len(steps) == 7:
+            raise KeyboardInterrupt
+        return advance(*args)
+
+    monkeypatch.setattr(training, "advance", interrupted)
+    stopped = runs.train(TINY, tmp_path)
+    assert "stopped at 0.0 kimg and saved; --resume goes on" in capsys.readouterr().out
+    assert stopped.step == 6
+    same(stopped, runs.restore(tmp_path / "checkpoint.npz", TINY)[0])  # between two ticks
+    monkeypatch.setattr(training, "advance", advance)
+    same(runs.train(TINY, tmp_path, resume=True), runs.train(TINY, tmp_path / "whole"))
+
+
+@pytest.mark.parametrize("where", ["synthesis.b8.conv0", "b8.conv1", "mapping.fc1"])
+def test_nan_stops_with_its_step_and_layer(where, tmp_path, monkeypatch):
+    state = runs.train(dataclasses.replace(TINY, kimg=0.016), tmp_path)
+    which = "G" if where.startswith(("synthesis", "mapping")) else "D"
+    network = getattr(state, which)
+    weight = network.params[f"{where}.weight"].copy()
+    weight.flat[0] = np.nan
+    broken = network.replace(params=network.params | {f"{where}.weight": weight})
+    state = dataclasses.replace(state, **{which: broken})
+    monkeypatch.setattr(runs, "restore", lambda *args: (state, []))
+    with pytest.raises(training.Diverged) as error:
+        runs.train(TINY, tmp_path, resume=True)
+    text = str(error.value)
+    assert "came apart at step 4" in text and f"not finite first at {where}" in text
+    assert f"the last good checkpoint is {tmp_path / 'checkpoint.npz'}" in text
+
+
+def test_too_high_a_rate_is_noticed(tmp_path):
+    config = dataclasses.replace(TINY, g_lr=1e30, d_lr=1e30)
+    with (
+        pytest.raises(training.Diverged, match="came apart at step [0-9]+ "),
+        np.errstate(all="ignore"),
+    ):
+        runs.train(config, tmp_path)
+    assert runs.restore(tmp_path / "checkpoint.npz", config)[0].step == 0
+
+
+FULL = """
+import resource, sys
+from tests.test_training import *
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a disk that takes 20 kB a file
+try:
+    runs.train(dataclasses.replace(TINY, kimg=0.2), sys.argv[1], resume=True)
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
+    state = runs.train(TINY, tmp_path)
+    environment = {**os.environ, "MINIGAN_QUIET": "1", "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "cannot write" in run.stdout and "the older file there is intact" in run.stdout, (
+        run.stderr
+    )
+    same(state, runs.restore(tmp_path / "checkpoint.npz", TINY)[0])
+    assert not list(tmp_path.glob(".*")), "temporary files are left"
+
+
+# ---- what a step does ----------------------------------------------------------------------------
+
+
+def recorded(monkeypatch):
+    """The gradients that Adam is given, in turn."""
+    given = []
+    step = optim.Adam.step
+
+    def seen(self, params, grads, state):
+        given.append(grads)
+        return step(self, params, grads, state)
+
+    monkeypatch.setattr(optim.Adam, "step", seen)
+    return given
+
+
+def test_r1_is_lazy_with_its_factor(monkeypatch):
+    given = recorded(monkeypatch)
+    state, data = training.start(TINY), runs.open_data(TINY)
+    after, stats = training.advance(TINY, state, data)
+    g, d, r1 = given  # step 0 regularises
+    real, _ = data.batch(0, 4)
+    D = state.D.replace(params=TINY.d_adam.step(state.D.params, d, state.d_adam)[0])
+    wanted = autograd.grad(
+        lambda p: losses.r1_penalty(D.replace(params=p), real, TINY.gamma * TINY.r1_interval)
+    )(D.params)
+    for name, value in r1.items():
+        assert np.allclose(value, wanted[name], rtol=1e-3, atol=1e-6), name
+    assert max(np.abs(v).max() for v in r1.values()) > 1e-4
+    assert stats["r1"] == pytest.approx(float(losses.r1_penalty(D, real, TINY.gamma)), rel=1e-4)
+    given.clear()
+    training.advance(TINY, after, data)
+    assert len(given) == 2  # the next does not
+
+
+def test_path_length_is_lazy_with_its_factor(monkeypatch):
+    config = dataclasses.replace(TINY, pl_weight=3.0, pl_interval=2, gamma=0.0)
+    given, weights = recorded(monkeypatch), []
+    path_length = losses.path_length
+
+    def with_one(*args):
+        value, mean = path_length(*args)
+        weights.append(float(autograd.stop_gradient(value).sum()))
+        return value, mean
+
+    monkeypatch.setattr(losses, "path_length", with_one)
+    state, data = training.start(config), runs.open_data(config)
+    state, stats = training.advance(config, state, data)
+    assert len(given) == 3 and len(weights) == 1
+    lazy = {k: v.copy() for k, v in given[1].items()}
+    given.clear()
+    eager = dataclasses.replace(config, pl_weight=1.0, pl_interval=1)
+    training.advance(eager, training.start(eager), data)
+    # G's first Adam step differs by the lazy correction of the rate alone; the direction of the
+    # regulariser's gradient is the same, six times as long.
+    one, six = (np.concatenate([v.ravel() for v in g.values()]) for g in (given[1], lazy))
+    assert np.linalg.norm(six) / np.linalg.norm(one) == pytest.approx(6, rel=0.05)
+    assert state.pl_mean == stats["pl_length"] > 0
+
+
+def test_the_lazy_correction_of_adam():
+    assert TINY.d_adam == optim.Adam(0.002 * 0.8, (0.0, 0.99**0.8))
+    assert TINY.g_adam == optim.Adam(0.002, (0.0, 0.99))
+    assert EVERYTHING.g_adam == optim.Adam(0.002, (0.0, 0.99)).lazy(2)
+    assert GROWING.d_adam == optim.Adam(0.002, (0.0, 0.99))
+
+
+def test_ada_follows_the_reals_as_d_sees_them(monkeypatch):
+    config = dataclasses.replace(TINY, augment="bgc", ada_interval=2, ada_kimg=1.0)
+    data = runs.open_data(config)
+    seen = []
+    apply = augment.augment
+    monkeypatch.setattr(augment, "augment", lambda x, p, *a: seen.append(p) or apply(x, p, *a))
+    state = dataclasses.replace(training.start(config), p=0.5, signs=3.0, signs_count=4)
+    for logit, direction in ((5.0, 1), (-5.0, -1)):
+        D = state.D.replace(params=state.D.params | {
+            "b4.out.weight": 0 * state.D.params["b4.out.weight"],
+            "b4.out.bias": np.array([logit], np.float32)})  # fmt: skip
+        now = dataclasses.replace(state, D=D, step=1, signs=0.0, signs_count=0)
+        after, stats = training.advance(config, now, data)
+        assert stats["r_t"] == direction
+        assert after.p == pytest.approx(0.5 + direction * 4 / 1000)
+        assert (after.signs, after.signs_count) == (0.0, 0)
+    assert set(seen) == {0.5} and len(seen) >= 6  # fakes for G, reals and fakes for D: the same p
+
+
+def test_the_average_follows_g(rng):
+    state, data = training.start(TINY), runs.open_data(TINY)
+    after, _ = training.advance(TINY, state, data)
+    beta = optim.ema_beta(4, 0.05 * 4)  # the ramp: half-life a twentieth of what was seen
+    name = "synthesis.b8.conv1.weight"
+    wanted = beta * state.G.params[name] + (1 - beta) * after.G.params[name]
+    assert np.allclose(after.G_ema.params[name], wanted)
+    assert np.array_equal(after.G_ema.w_avg, after.G.w_avg) and np.abs(after.G.w_avg).max() > 0
+
+
+def test_growing_resets_adam_and_never_jumps():
+    data, state = runs.open_data(GROWING), training.start(GROWING)
+    lods, counts = [], []
+    for _ in range(10):
+        state, stats = training.advance(GROWING, state, data)
+        lods.append(stats["lod"])
+        counts.append(state.g_adam["step"])
+    # 12 images at rest at 8², 12 fading in 16²
+    assert lods == pytest.approx([1, 1, 1, 1, 2 / 3, 1 / 3, 0, 0, 0, 0])
+    assert counts == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
+
+
+def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
+    state = training.start(TINY)
+    dead = {k: 0 * v if k.endswith("affine.weight") else v for k, v in state.G.params.items()}
+    dead |= {k: v + 1 for k, v in dead.items() if k.endswith("noise_strength")}
+    runs.does_w_matter(state.G.replace(params=dead), 0)
+    out = capsys.readouterr().out
+    assert "WARNING: w explains less than 50 % of the variance" in out
+    runs.does_w_matter(state.G, 0)
+    out = capsys.readouterr().out
+    assert "WARNING" not in out and "b8.conv1" in out
+
+
+# ---- wrong use -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"batch": 0}, "batch is 0; expected a whole number from 1"),
+        ({"kimg": -1}, "kimg is -1; expected more than 0"),
+        ({"loss": "hinge"}, "loss is 'hinge'; expected 'logistic' or 'wgan-gp'"),
+        ({"augment": "xyz"}, "groups is 'xyz'"),
+        ({"grow": (1, 1)}, "grow is .*networks of stylegan1"),
+        (
+            {"D": stylegan2.DiscriminatorConfig(img_resolution=16)},
+            "G's img_resolution is 8 and D's 16",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(TINY, **change)
+
+
+def test_a_checkpoint_of_another_config_is_refused(tmp_path):
+    runs.train(TINY, tmp_path)
+    for other, name in (
+        (dataclasses.replace(TINY, gamma=2.0), "gamma"),
+        (dataclasses.replace(TINY, G=dataclasses.replace(G2, z_dim=5)), "G"),
+    ):
+        with pytest.raises(ValueError, match=f"is of another config: it differs in {name} "):
+            runs.train(other, tmp_path, resume=True)
+    with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
+        runs.train(TINY, tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        runs.train(TINY, tmp_path / "empty", resume=True)
+    files.save(tmp_path / "net.npz", {"G": training.start(TINY).G})
+    with pytest.raises(ValueError, match="expected a training checkpoint"):
+        runs.restore(tmp_path / "net.npz", TINY)
+
+
+def command(*args):
+    return subprocess.run(
+        [sys.executable, "-m", "minigan", *map(str, args)], capture_output=True, text=True, cwd=ROOT,
+        env={**os.environ, "MINIGAN_QUIET": "1"},
+    )  # fmt: skip
+
+
+def test_the_command_trains_resumes_and_says_what_is_wrong(tmp_path):
+    tiny = ("--set", "G.img_resolution=8", "D.img_resolution=8", "G.channel_max=8", "D.channel_max=8",
+            "batch=4", "kimg_per_tick=0.008")  # fmt: skip
+    run = command("train", "--outdir", tmp_path / "a", "--kimg", 0.016, *tiny)
+    assert run.returncode == 0 and "does w matter?" in run.stdout, run.stderr
+    run = command("train", "--outdir", tmp_path / "a", "--kimg", 0.024, "--resume", *tiny)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "a" / "log.csv").read_text().count("\n") == 4
+    assert files.load(tmp_path / "a" / "checkpoint.npz").img_resolution == 8
+    (tmp_path / "nothing").mkdir()
+    for args, message in [
+        (
+            ("--config", "portraits33"),
+            "error: there is no config 'portraits33'; expected portraits32,",
+        ),
+        (("--set", "batchh=3"), "error: there is no setting 'batchh'; expected one of"),
+        (("--set", "batch"), "error: --set batch: expected NAME=VALUE"),
+        (
+            ("--set", "G.img_resolution=48"),
+            "error: Config: img_resolution is 48; expected a power of two",
+        ),
+        (("--data", tmp_path / "nothing"), "holds no picture that can be read"),
+        (("--data", tmp_path / "none"), "error: there is no folder or zip"),
+        (("--device", "gpu"), "error: training runs on the CPU only"),
+        (("--resume",), "error: there is no file"),
+    ]:
+        run = command("train", "--outdir", tmp_path / "b", *args)
+        assert run.returncode == 1 and message in run.stderr, (args, run.stderr)
+        assert run.stderr.count("\n") == 1, run.stderr  # one sentence
