@@ -226,7 +226,7 @@ def _augmented(config, state, rng):
 
 
 def _learn(state, which, adam, loss):
-    """One step of Adam for "G" or "D": (the new state, the loss, its aux).  loss: params -> both."""
+    """A step of Adam for "G" or "D": (the new state, the loss, its aux).  loss: params -> both."""
     network, key = getattr(state, which), f"{which.lower()}_adam"
     try:
         (value, aux), grads = autograd.value_and_grad(loss, has_aux=True)(network.params)
