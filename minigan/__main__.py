@@ -54,6 +54,42 @@ def start_training(args):
     runs.train(config, args.outdir, args.resume)
 
 
+def add_picture_commands(commands):
+    generate = commands.add_parser("generate", help="pictures of a network file, by seed")
+    mix = commands.add_parser("style-mix", help="a grid of rows' seeds with columns' styles")
+    between = commands.add_parser("interpolate", help="frames on the way from seed to seed")
+    for parser in (generate, mix, between):
+        parser.add_argument("--network", required=True, help="a file that training has saved")
+        parser.add_argument("--outdir", "--out", required=True, help="where the PNG files go")
+        parser.add_argument("--trunc", type=float, default=1.0, help="truncation, psi (1: none)")
+        parser.add_argument("--class", dest="label", type=int, help="of a conditional network")
+        parser.add_argument("--noise-mode", choices=("const", "random", "none"), default="const")
+    for parser in (generate, between):
+        parser.add_argument("--seeds", required=True, help="such as 0-63 or 1,5,7-9")
+    mix.add_argument("--rows", required=True, help="seeds of the rows, such as 85,100,75")
+    mix.add_argument("--cols", required=True, help="seeds of the columns, whose styles are taken")
+    mix.add_argument("--styles", help="the layers taken, such as 0-3 (the first half)")
+    between.add_argument(
+        "--w-frames", type=int, default=60, help="frames from one seed to the next"
+    )
+
+
+def make_pictures(args):
+    from minigan import generate
+
+    common = {"psi": args.trunc, "label": args.label, "noise_mode": args.noise_mode}
+    if args.command == "generate":
+        seeds = generate.parse_range(args.seeds)
+        generate.generate(args.network, seeds, args.outdir, **common)
+    elif args.command == "interpolate":
+        seeds = generate.parse_range(args.seeds)
+        generate.interpolate(args.network, seeds, args.outdir, args.w_frames, **common)
+    else:
+        rows, cols = (generate.parse_range(text) for text in (args.rows, args.cols))
+        styles = generate.parse_range(args.styles) if args.styles else None
+        generate.style_mix(args.network, rows, cols, args.outdir, styles, **common)
+
+
 def main():
     parser = argparse.ArgumentParser("python -m minigan", description=__doc__.partition(":")[2])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -81,12 +117,13 @@ def main():
     train.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=(
         "any other setting: batch=16 G.channel_max=96"))  # fmt: skip
     train.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    add_picture_commands(commands)
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    if args.command == "train":
+    if args.command in ("train", "generate", "style-mix", "interpolate"):
         try:
-            start_training(args)
+            start_training(args) if args.command == "train" else make_pictures(args)
         except (ValueError, OSError, ArithmeticError) as error:
             raise SystemExit(f"error: {error}") from None
     elif args.command == "warm":
