@@ -3,3 +3,10 @@
 Start with `toy.py` (a style-GAN in one dimension), then `autograd` (how it is differentiated).
 `import minigan` loads neither: rooms are imported one by one, `from minigan import toy`.
 """
+
+
+def load(name_or_path):
+    """The generator in a file; see `minigan.files.load`."""
+    from minigan import files
+
+    return files.load(name_or_path)

@@ -85,20 +85,30 @@ def _check_modulated(who, x, w, styles):
 def modulated_conv2d(
     x, weight, styles, noise=None, up=1, down=1, padding=0, resample_filter=None,
     demodulate=True, flip_weight=True, b=None, act="linear", gain=None, clamp=None,
+    fused_modconv=False,
 ):  # fmt: skip
     """StyleGAN2's convolution: weights scaled by the style, then normalised (Eq. 1–3).
 
     x [N, C, H, W]; weight [O, C, kh, kw]; styles [N, C]; noise [1 or N, 1, H', W'], added after the
     demodulation.  Instead of each sample's own weights, its input is scaled by s and its output by
-    the demodulation: the same by linearity.  padding and resample_filter as conv2d_resample's.  b
-    [O], act, gain and clamp, as `ops.bias_act`'s, come last: all in one pass.
+    the demodulation: the same by linearity.  fused_modconv does it as the equations read, with a
+    group of channels for each sample.  padding and resample_filter as conv2d_resample's.  b [O],
+    act, gain and clamp, as `ops.bias_act`'s, come last: all in one pass.
     Returns [N, O, H', W'].  Raises: ValueError, TypeError for arguments that do not fit.
     """
     _check_modulated("modulated_conv2d", x, weight, styles)
     scale = _demodulation(weight, styles) if demodulate else None
-    y = conv2d_resample(
-        x, weight, resample_filter, up, down, padding, flip_weight=flip_weight, styles=styles
-    )
+    args = {"up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
+    if fused_modconv:
+        n, c, height, width = x.shape
+        w = weight * styles[:, None, :, None, None]  # w'_oikk of each sample (Eq. 1)
+        w = w if scale is None else w * scale[:, :, None, None, None]  # w''_oikk (Eq. 3)
+        w = np.reshape(w, (n * weight.shape[0], *weight.shape[1:]))
+        x = np.reshape(x, (1, n * c, height, width))
+        y = conv2d_resample(x, w, resample_filter, groups=n, **args)
+        y, scale = np.reshape(y, (n, weight.shape[0], *y.shape[2:])), None
+    else:
+        y = conv2d_resample(x, weight, resample_filter, styles=styles, **args)
     if scale is None and noise is None and b is None and act == "linear" and gain is clamp is None:
         return y
     return bias_act(y, b, act=act, gain=gain, clamp=clamp, scale=scale, noise=noise)

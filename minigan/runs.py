@@ -67,7 +67,7 @@ PRESETS = {
 }  # fmt: skip
 
 # What may differ between a checkpoint and the run that continues it.
-_FREE = ("kimg", "kimg_per_tick", "snapshot_kimg")
+_FREE = ("kimg", "kimg_per_tick", "snapshot_kimg", "split_each_tick")
 W_SHARE = 0.5  # a run in which w explains less of the variance ends with a warning
 
 
@@ -142,7 +142,8 @@ def train(config, folder, resume=False, on_tick=None):
         _save(folder, config, state, rows)
     bar = tqdm(
         total=config.kimg, initial=state.images / 1000, unit="kimg", disable=_quiet(),
-        bar_format="{l_bar}{bar}| {n:.1f}/{total:.0f} kimg [{elapsed}<{remaining}{postfix}]",
+        bar_format="{l_bar}{bar}| {n:.1f}/{total:g} kimg [{elapsed}<{remaining}, "
+        "{rate_inv_fmt}{postfix}]",
     )  # fmt: skip
     tick = _Tick()
     try:
@@ -157,6 +158,8 @@ def train(config, folder, resume=False, on_tick=None):
                 done = state.images >= 1000 * config.kimg
                 if done or state.images // every > before // every:
                     rows = [*rows, tick.row(state)]
+                    if config.split_each_tick and splits(state.G_ema):
+                        rows[-1]["w_share"] = split(state.G_ema, config.seed)["w"]
                     _save(folder, config, state, rows)
                     if on_tick is not None:
                         on_tick(state, rows[-1])
@@ -256,15 +259,25 @@ def restore(path, config):
     return training.State(**networks, **numbers), meta["log"]
 
 
+def splits(G):
+    """Whether the variance of a generator's outputs can be split between w and its noise."""
+    return bool(G.noise_layers) and G.c_dim == 0
+
+
+def split(G, seed):
+    """`metrics.variance_split`, of a few latents and always the same."""
+    return metrics.variance_split(G, np.random.default_rng(seed), 128)
+
+
 def does_w_matter(G, seed):
     """Print how the outputs' variance splits between w and the noise; warn if w does little."""
-    if not G.noise_layers or G.c_dim:
+    if not splits(G):
         return
-    split = metrics.variance_split(G, np.random.default_rng(seed), 128)
-    shares = f"w {100 * split['w']:.1f} %, noise {100 * split['noise']:.1f} %"
+    found = split(G, seed)
+    shares = f"w {100 * found['w']:.1f} %, noise {100 * found['noise']:.1f} %"
     print(f"does w matter?  of the variance: {shares}")
-    for name, w, noise in split["layers"]:
+    for name, w, noise in found["layers"]:
         print(f"  {name:12s} w {100 * w:5.1f} %   noise {100 * noise:5.2f} %")
-    if split["w"] < W_SHARE:
+    if found["w"] < W_SHARE:
         print(f"WARNING: w explains less than {100 * W_SHARE:.0f} % of the variance: "
               "this generator all but ignores its latent")  # fmt: skip

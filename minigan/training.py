@@ -50,6 +50,7 @@ class Config:
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
     kimg_per_tick: float = 1.0  # between checkpoints
     snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
+    split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
 
     def __post_init__(self):
         whole = {
@@ -164,7 +165,11 @@ def advance(config, state, data):
     None), and for conditional networks `labels(rng, n)`.
     Raises: Diverged.
     """
-    rng = np.random.default_rng([config.seed, state.step])
+    with np.errstate(over="ignore", invalid="ignore"):  # said once, with its layer, by Diverged
+        return _advance(config, state, data, np.random.default_rng([config.seed, state.step]))
+
+
+def _advance(config, state, data, rng):
     stats = {}
     if config.grow:
         state = _grown(config, state)

@@ -89,6 +89,29 @@ def test_the_discriminator_is_the_official_one(path, dtype):
     close(D(d["img"].astype(dtype), d["c"].astype(dtype)), d["logits"], dtype)
 
 
+@pytest.mark.parametrize(
+    "up, down, demodulate", [(1, 1, True), (2, 1, True), (1, 2, True), (1, 1, False)]
+)
+def test_fused_and_unfused_are_the_same(up, down, demodulate, rng):
+    x, w, s = (rng.standard_normal(shape) for shape in ((3, 4, 8, 8), (5, 4, 3, 3), (3, 4)))
+    noise = rng.standard_normal((3, 1, 8 * up // down, 8 * up // down))
+    f = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+    one, two = (
+        layers.modulated_conv2d(
+            x, w, s, noise, up, down, 1, f, demodulate, act="lrelu", fused_modconv=fused
+        )
+        for fused in (False, True)
+    )
+    assert np.abs(one - two).max() < 1e-12 * np.abs(one).max()
+
+    def loss(s, fused):
+        y = layers.modulated_conv2d(x, w, s, None, up, down, 1, f, demodulate, fused_modconv=fused)
+        return np.sum(np.sin(y))
+
+    a, b = (autograd.grad(loss)(s, fused) for fused in (False, True))
+    assert np.abs(a - b).max() < 1e-10 * np.abs(a).max()
+
+
 # ---- losses on these networks --------------------------------------------------------------------
 
 LOSS = GOLDEN.parent / "loss"

@@ -318,6 +318,14 @@ def test_growing_resets_adam_and_never_jumps():
     assert counts == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
 
 
+def test_the_split_can_be_logged_at_each_tick(tmp_path):
+    rows = []
+    config = dataclasses.replace(TINY, split_each_tick=True)
+    runs.train(config, tmp_path, on_tick=lambda state, row: rows.append(row["w_share"]))
+    assert len(rows) == 3 and all(0 < share <= 1 for share in rows)
+    assert "w_share" in (tmp_path / "log.csv").read_text().splitlines()[0]
+
+
 def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
     state = training.start(TINY)
     dead = {k: 0 * v if k.endswith("affine.weight") else v for k, v in state.G.params.items()}
