@@ -127,9 +127,11 @@ def main():
         except (ValueError, OSError, ArithmeticError) as error:
             raise SystemExit(f"error: {error}") from None
     elif args.command == "warm":
+        from minigan.data import portraits
         from minigan.ops.warm import warm
 
         warm(args.all)
+        portraits.draw({}, 8)
     elif args.action == "compare":
         from minigan import toy_compare, toy_training
 

@@ -1,1 +1,1 @@
-"""Data whose every factor is known.  So far `signals`, for the one-dimensional Part 1."""
+"""What to learn from: `signals` and `portraits`, whose every factor is known; `images`, your own."""
