@@ -5,9 +5,9 @@ import time
 
 os.environ["MINIGAN_NUM_THREADS"] = "1"
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from minigan.data import portraits  # noqa: E402
+from minigan.data import portraits
 
 
 def main():

@@ -290,11 +290,13 @@ def _g_path_length(config, state, data, rng):
     z, c = _latents(config, data, rng, n)
     shape = (n, config.G.img_channels, config.G.img_resolution, config.G.img_resolution)
     y = rng.standard_normal(shape, np.float32)
-    seed = int(rng.integers(1 << 62))  # both passes see the same noise
 
     def loss(params):
         G = state.G.replace(params=params)
-        synthesis = lambda ws: G.synthesis(ws, "random", np.random.default_rng(seed))  # noqa: E731
+
+        def synthesis(ws):
+            return G.synthesis(ws, "random", rng)
+
         value, pl_mean = losses.path_length(synthesis, G.mapping(z, c), y, state.pl_mean)
         return value * (config.pl_weight * config.pl_interval), pl_mean
 
@@ -330,12 +332,9 @@ def _d_main(config, state, data, real, c, rng):
 def _d_r1(config, state, real, c, rng):
     aug = _augmented(config, state, rng)
     weight = config.gamma * config.r1_interval
-    if config.augment:  # the slope is that of D as it sees the image: through the augmentation
-        seed = int(rng.integers(1 << 62))
-        aug = lambda x: _augmented(config, state, np.random.default_rng(seed))(x)  # noqa: E731
 
     def loss(params):
-        D = state.D.replace(params=params)
+        D = state.D.replace(params=params)  # its slope is that through the augmentation
         return losses.r1_penalty(lambda x: D(aug(x), c), real, weight), None
 
     state, value, _ = _learn(state, "D", config.d_adam, loss)

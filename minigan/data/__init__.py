@@ -1,1 +1,1 @@
-"""What to learn from: `signals` and `portraits`, whose every factor is known; `images`, your own."""
+"""What to learn from: `signals` and `portraits`, of known factors; `images`, your own."""

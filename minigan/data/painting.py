@@ -323,13 +323,14 @@ def paint(first, last, memory, out, pose, style, colors, seeds, chance, size):
                 )
                 rgb[0], rgb[1], rgb[2] = col[BACK, 0], col[BACK, 1], col[BACK, 2]
                 tint(rgb, col[BACK], glow, 1.0)
+                back = hair_behind(S[HAIR], x, y, wide)
+                cap = skull(x, y + 0.015, wide + 0.042, deep) if y < 0.3 else 1.0
                 # Hair: strands run down, and fan out from the crown.
                 strand = 0.0
-                if y < 1.1 and abs(x) < 0.85:
+                if min(back, cap) < 2.0 * px:
                     fan = math.atan2(x - part, 1.15 + y) * 1.6
                     strand = chance * 0.38 * rough(seed, fan * 17.0 + 40.0, y * 2.6 + 9.0)
                 side = 0.16 * light * clip(x / wide, -1.4, 1.4)
-                back = hair_behind(S[HAIR], x, y, wide)
                 if back < 2.0 * px:
                     deep_in = -0.20 if S[HAIR] in (1, 3) else -0.04
                     tint(rgb, col[TRESS], deep_in + side + strand, cover(back, px))
@@ -375,11 +376,10 @@ def paint(first, last, memory, out, pose, style, colors, seeds, chance, size):
                     face(rgb, x, y, px, P, S, col, wide, deep, skin)
                     ink(rgb, line(d, 0.016, px))
                 # Hair in front: a cap on the skull, down to the hairline.
-                if y < 0.3:
+                if cap < 2.0 * px:
                     u = (x - part) / (wide + 0.03)
-                    d = skull(x, y + 0.015, wide + 0.042, deep)
                     cut = y - hairline(S[HAIR], u) - 0.03 * pitch
-                    d = max(d, 0.75 * cut)
+                    d = max(cap, 0.75 * cut)
                     if d < 2.0 * px:
                         r = math.hypot(x - 0.12 * light, 0.9 * (y + 0.02))
                         gloss = math.exp(-(((r - 0.40) / 0.045) ** 2)) * (
