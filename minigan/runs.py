@@ -261,7 +261,7 @@ def restore(path, config):
 
 def splits(G):
     """Whether the variance of a generator's outputs can be split between w and its noise."""
-    return bool(G.noise_layers) and G.c_dim == 0
+    return G.c_dim == 0 and any(name.endswith(".noise_const") for name in G.buffers)
 
 
 def split(G, seed):

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from minigan.autograd import Variable
+from minigan.autograd.variable import plain
 
 STYLES = ("adain", "off", "concat_w", "concat_z")
 
@@ -198,10 +198,10 @@ class Generator:
 
         noise_strength: where it starts; 0 in the paper, more to look at an untrained toy.
         """
-        _is_rng(rng)
+        check_rng(rng)
         buffers = {"mapping.w_avg": np.zeros(config.w_dim, np.float32)}
         for name, length in config.layers:
-            buffers[f"synthesis.{name}.noise_const"] = _normal(rng, length)
+            buffers[f"synthesis.{name}.noise_const"] = normal(rng, length)
         return cls(config, _generator_params(config, rng, noise_strength), buffers)
 
     w_avg = property(lambda self: self.buffers["mapping.w_avg"])
@@ -212,11 +212,10 @@ class Generator:
     def mapping(self, z, c=None, truncation_psi=1, truncation_cutoff=None):
         """z float [N, z_dim] -> ws [N, num_ws, w_dim], the same w for every layer, truncated.
 
-        For style "concat_z" w is z itself.  c is for conditional networks and must be None.
+        c [N, c_dim]: labels, for conditional networks only; for the toy None.  truncation_cutoff:
+        truncate the first so many layers only.
         Raises: TypeError, ValueError for a z of another dtype or shape, NaN, or a ψ that is none.
         """
-        if c is not None:
-            raise ValueError("Generator: c was given; expected None, the toy has no labels")
         check_array("z", z, (None, self.z_dim))
         if not (isinstance(truncation_psi, (int, float)) and math.isfinite(truncation_psi)):
             raise ValueError(f"Generator: truncation_psi is {truncation_psi!r}; expected a number")
@@ -224,12 +223,12 @@ class Generator:
         if cutoff is not None and cutoff not in range(self.num_ws + 1):
             raise ValueError(f"Generator: truncation_cutoff is {cutoff!r}; expected None or an int "
                              f"from 0 to {self.num_ws}")  # fmt: skip
-        w = z if self.config.style == "concat_z" else mapping(self.params, self.config, z)
+        w = self._map(z, c)
         ws = np.broadcast_to(w[:, None], (w.shape[0], self.num_ws, w.shape[1]))
         return ws if truncation_psi == 1 else truncate(ws, self.w_avg, truncation_psi, cutoff)
 
     def synthesis(self, ws, noise_mode="const", rng=None):
-        """ws float [N, num_ws, w_dim] -> signals [N, 1, L].
+        """ws float [N, num_ws, w_dim] -> signals [N, 1, L]; images [N, C, R, R] in two dimensions.
 
         noise_mode: "const" (the buffers), "none", or "random", fresh from `rng` for every sample.
         Raises: TypeError, ValueError for other ws, an unknown noise_mode, "random" without an rng.
@@ -240,14 +239,24 @@ class Generator:
                 f"Generator: noise_mode is {noise_mode!r}; expected 'const', 'none' or 'random'"
             )
         if noise_mode == "random":
-            _is_rng(rng)
+            check_rng(rng)
         noises = {}
-        for name, length in self.config.layers:
-            const = self.buffers[f"synthesis.{name}.noise_const"]
-            if noise_mode == "random":
-                noises[name] = _normal(rng, ws.shape[0], 1, length).astype(ws.dtype)
-            else:
-                noises[name] = (const if noise_mode == "const" else 0 * const)[None, None]
+        for name, const in self.buffers.items():
+            if name.endswith(".noise_const"):
+                if noise_mode == "random":
+                    noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
+                else:
+                    noise = (const if noise_mode == "const" else 0 * const)[None, None]
+                noises[name.removeprefix("synthesis.").removesuffix(".noise_const")] = noise
+        return self._synthesize(ws, noises)
+
+    def _map(self, z, c):
+        if c is not None:
+            raise ValueError("Generator: c was given; expected None, the toy has no labels")
+        # For style "concat_z" w is z itself.
+        return z if self.config.style == "concat_z" else mapping(self.params, self.config, z)
+
+    def _synthesize(self, ws, noises):
         return synthesis(self.params, self.config, ws, noises)
 
     def __call__(self, z, c=None, truncation_psi=1, truncation_cutoff=None, noise_mode="const",
@@ -270,14 +279,14 @@ class Discriminator:
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        _is_rng(rng)
+        check_rng(rng)
         c = config.d_channels
-        params = {"fromrgb.weight": _normal(rng, c, 1, 1), "fromrgb.bias": _zeros(c)}
+        params = {"fromrgb.weight": normal(rng, c, 1, 1), "fromrgb.bias": zeros(c)}
         for res in reversed(config.resolutions[1:]):
-            params |= {f"b{res}.conv.weight": _normal(rng, c, c, 3), f"b{res}.conv.bias": _zeros(c)}
-        params |= {"b4.conv.weight": _normal(rng, c, c + 1, 3), "b4.conv.bias": _zeros(c)}
-        params |= {"b4.fc.weight": _normal(rng, c, 4 * c), "b4.fc.bias": _zeros(c)}
-        params |= {"b4.out.weight": _normal(rng, 1, c), "b4.out.bias": _zeros(1)}
+            params |= {f"b{res}.conv.weight": normal(rng, c, c, 3), f"b{res}.conv.bias": zeros(c)}
+        params |= {"b4.conv.weight": normal(rng, c, c + 1, 3), "b4.conv.bias": zeros(c)}
+        params |= {"b4.fc.weight": normal(rng, c, 4 * c), "b4.fc.bias": zeros(c)}
+        params |= {"b4.out.weight": normal(rng, 1, c), "b4.out.bias": zeros(1)}
         return cls(config, params)
 
     def __call__(self, img, c=None):
@@ -321,42 +330,46 @@ def _generator_params(config, rng, noise_strength):
     if config.style != "concat_z":
         for i in range(config.num_layers):
             fan_in = config.z_dim if i == 0 else config.w_dim
-            weight = _normal(rng, config.w_dim, fan_in) / np.float32(config.lr_multiplier)
+            weight = normal(rng, config.w_dim, fan_in) / np.float32(config.lr_multiplier)
             params[f"mapping.fc{i}.weight"] = weight
-            params[f"mapping.fc{i}.bias"] = _zeros(config.w_dim)
+            params[f"mapping.fc{i}.bias"] = zeros(config.w_dim)
     params["synthesis.b4.const"] = np.ones((1, c, 4), np.float32)
     for layer, _ in config.layers:
         name = f"synthesis.{layer}"
         if layer != "b4.conv0":
-            params[f"{name}.weight"] = _normal(rng, c, c, 3)
+            params[f"{name}.weight"] = normal(rng, c, c, 3)
         elif config.style.startswith("concat"):
-            params[f"{name}.weight"] = _normal(rng, c, c + config.w_dim, 3)
+            params[f"{name}.weight"] = normal(rng, c, c + config.w_dim, 3)
         params[f"{name}.noise_strength"] = np.full(c, noise_strength, np.float32)
-        params[f"{name}.bias"] = _zeros(c)
+        params[f"{name}.bias"] = zeros(c)
         if config.style in ("adain", "off"):  # "off" keeps them, unused: the same network, cut off
-            params[f"{name}.affine.weight"] = _normal(rng, 2 * c, config.w_dim)
-            params[f"{name}.affine.bias"] = _zeros(2 * c)
-    params["synthesis.torgb.weight"] = _normal(rng, 1, c)
-    params["synthesis.torgb.bias"] = _zeros(1)
+            params[f"{name}.affine.weight"] = normal(rng, 2 * c, config.w_dim)
+            params[f"{name}.affine.bias"] = zeros(2 * c)
+    params["synthesis.torgb.weight"] = normal(rng, 1, c)
+    params["synthesis.torgb.bias"] = zeros(1)
     return params
 
 
-def _normal(rng, *shape):
+def normal(rng, *shape):
     return rng.standard_normal(shape, np.float32)
 
 
-def _zeros(n):
-    return np.zeros(n, np.float32)
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
 
 
-def _is_rng(rng):
+def check_rng(rng):
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng is {type(rng).__name__}; expected a numpy.random.Generator, such as "
                         "numpy.random.default_rng(0)")  # fmt: skip
 
 
+class NotFinite(ValueError):
+    """NaN or infinity where numbers are expected."""
+
+
 def check_array(name, x, shape):
-    """Raise unless x is a floating array of `shape` (None: any length) without NaN."""
+    """Raise unless x is a floating array of `shape` (None: any length), all finite."""
     dtype = getattr(x, "dtype", None)
     if dtype not in (np.float32, np.float64):
         came = type(x).__name__ if dtype is None else f"an array of {dtype}"
@@ -366,5 +379,8 @@ def check_array(name, x, shape):
     ):
         wanted = ", ".join("N" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} has shape {x.shape}; expected [{wanted}]")
-    if not isinstance(x, Variable) and np.isnan(np.sum(x)) and np.any(np.isnan(x)):
-        raise ValueError(f"{name} holds {int(np.sum(np.isnan(x)))} NaN; expected numbers")
+    x = plain(x)
+    if not np.isfinite(np.sum(x)) and not np.isfinite(x).all():
+        nan = int(np.isnan(x).sum())
+        odd = f"{nan} NaN" if nan else f"{int(np.isinf(x).sum())} infinite"
+        raise NotFinite(f"{name} holds {odd}; expected numbers")

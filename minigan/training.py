@@ -17,7 +17,6 @@ import numpy as np
 from minigan import augment, autograd, layers, losses, optim, toy
 from minigan.autograd import variable
 from minigan.networks import stylegan1, stylegan2
-from minigan.networks.base import NotFinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _advance(config, state, data, rng):
         state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
         if config._lazy_r1 and state.step % config.r1_interval == 0:
             state, stats["r1"] = _d_r1(config, state, real, c, rng)
-    except (Diverged, NotFinite) as error:
+    except (Diverged, toy.NotFinite) as error:
         raise Diverged(f"training came apart at step {state.step} ({error})") from None
     images = state.images + config.batch
     half_life = 1000 * config.ema_kimg

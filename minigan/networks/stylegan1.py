@@ -17,6 +17,7 @@ from minigan import toy
 from minigan.layers import given, minibatch_stddev
 from minigan.networks import base
 from minigan.ops import bias_act, conv2d, downsample2d, filter2d, upsample2d
+from minigan.toy import normal, zeros
 
 SQRT2 = math.sqrt(2)  # makes up for what the leaky ReLU removes
 BLUR = np.array([1, 2, 1]) / 4
@@ -32,23 +33,14 @@ class MappingConfig:
     w_avg_beta: float = 0.995  # decay of w̄ per step
 
 
-class _Common:
+class _Common(base.Sized):
     def __post_init__(self):
-        base.check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1)
-        if self.channel_base < self.img_resolution:
-            raise ValueError(
-                f"{type(self).__qualname__}: channel_base is {self.channel_base}; expected at "
-                f"least img_resolution, {self.img_resolution}, or the last layer has no channels"
-            )
+        super().__post_init__()
         most = math.log2(self.img_resolution) - 2
         if not 0 <= self.lod <= most:
             raise ValueError(
                 f"{type(self).__qualname__}: lod is {self.lod}; expected from 0 to {most:.0f}"
             )
-
-    def channels(self, res):
-        """Channels of the layers at this resolution."""
-        return min(self.channel_base // res, self.channel_max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,9 +197,8 @@ class Generator(base.Generator):
     config_class = Config
     num_ws = property(lambda self: len(self.config.layers))
     used_ws = property(lambda self: self.num_ws - 2 * int(self.config.lod))
-    noise_layers = property(lambda self: self.config.layers)
 
-    def _map(self, z, c):
+    def _w(self, z, c):
         return mapping(self.params, self.config.mapping_kwargs, z, c)
 
     def _synthesize(self, ws, noises):
@@ -216,32 +207,32 @@ class Generator(base.Generator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        base.check_rng(rng)
-        params, buffers = {}, {"mapping.w_avg": base.zeros(config.w_dim)}
+        toy.check_rng(rng)
+        params, buffers = {}, {"mapping.w_avg": zeros(config.w_dim)}
         inside = config.z_dim
         if config.c_dim:
-            params["mapping.embed.weight"] = base.standard_normal(rng, config.z_dim, config.c_dim)
+            params["mapping.embed.weight"] = normal(rng, config.z_dim, config.c_dim)
             inside *= 2
         multiplier = np.float32(config.mapping_kwargs.lr_multiplier)
         for i in range(config.mapping_kwargs.num_layers):
-            weight = base.standard_normal(rng, config.w_dim, inside if i == 0 else config.w_dim)
+            weight = normal(rng, config.w_dim, inside if i == 0 else config.w_dim)
             params[f"mapping.fc{i}.weight"] = weight / multiplier
-            params[f"mapping.fc{i}.bias"] = base.zeros(config.w_dim)
-        params["synthesis.b4.const"] = base.zeros(config.channels(4), 4, 4) + 1
+            params[f"mapping.fc{i}.bias"] = zeros(config.w_dim)
+        params["synthesis.b4.const"] = zeros(config.channels(4), 4, 4) + 1
         inside = config.channels(4)
         for layer, res in config.layers.items():
             name, outside = f"synthesis.{layer}", config.channels(res)
             if layer != "b4.conv0":
-                params[f"{name}.weight"] = base.standard_normal(rng, outside, inside, 3, 3)
-            params[f"{name}.noise_strength"] = base.zeros(outside)
-            params[f"{name}.bias"] = base.zeros(outside)
-            params[f"{name}.affine.weight"] = base.standard_normal(rng, 2 * outside, config.w_dim)
-            params[f"{name}.affine.bias"] = base.zeros(2 * outside)
-            buffers[f"{name}.noise_const"] = base.standard_normal(rng, res, res)
+                params[f"{name}.weight"] = normal(rng, outside, inside, 3, 3)
+            params[f"{name}.noise_strength"] = zeros(outside)
+            params[f"{name}.bias"] = zeros(outside)
+            params[f"{name}.affine.weight"] = normal(rng, 2 * outside, config.w_dim)
+            params[f"{name}.affine.bias"] = zeros(2 * outside)
+            buffers[f"{name}.noise_const"] = normal(rng, res, res)
             if layer.endswith("conv1"):
-                rgb = base.standard_normal(rng, config.img_channels, outside, 1, 1)
+                rgb = normal(rng, config.img_channels, outside, 1, 1)
                 params[f"synthesis.b{res}.torgb.weight"] = rgb
-                params[f"synthesis.b{res}.torgb.bias"] = base.zeros(config.img_channels)
+                params[f"synthesis.b{res}.torgb.bias"] = zeros(config.img_channels)
             inside = outside
         return cls(config, params, buffers)
 
@@ -284,12 +275,12 @@ class Discriminator(base.Discriminator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        base.check_rng(rng)
+        toy.check_rng(rng)
         params = {}
 
         def layer(name, *shape):
-            params[f"{name}.weight"] = base.standard_normal(rng, *shape)
-            params[f"{name}.bias"] = base.zeros(shape[0])
+            params[f"{name}.weight"] = normal(rng, *shape)
+            params[f"{name}.bias"] = zeros(shape[0])
 
         for res in reversed(base.resolutions(config)):
             here, below = config.channels(res), config.channels(res // 2)

@@ -16,8 +16,8 @@ from minigan import filters, layers, toy
 from minigan.layers import conv, dense, minibatch_stddev
 from minigan.networks import base
 from minigan.ops import ACTIVATIONS, bias_act, downsample2d, upsample2d
+from minigan.toy import normal, zeros
 
-G_ARCHITECTURES = ("skip", "resnet", "orig")
 HALF = math.sqrt(0.5)  # keeps the variance where two branches meet
 
 
@@ -33,25 +33,16 @@ class MappingConfig:
     w_avg_beta: float = 0.995  # decay of w̄ per step
 
 
-class _Common:
-    """What both configurations check and derive."""
+class _Common(base.Sized):
+    """What both configurations check."""
 
     def __post_init__(self):
         if not isinstance(self.mapping_kwargs, MappingConfig):  # a dict, from a file
             object.__setattr__(self, "mapping_kwargs", MappingConfig(**self.mapping_kwargs))
         object.__setattr__(self, "resample_filter", tuple(self.resample_filter))
-        base.check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1)
-        base.check_choice(self, "architecture", G_ARCHITECTURES)
+        super().__post_init__()
+        base.check_choice(self, "architecture", ("skip", "resnet", "orig"))
         base.check_choice(self, "activation", ACTIVATIONS)
-        if self.channel_base < self.img_resolution:
-            raise ValueError(
-                f"{type(self).__qualname__}: channel_base is {self.channel_base}; expected at "
-                f"least img_resolution, {self.img_resolution}, or the last layer has no channels"
-            )
-
-    def channels(self, res):
-        """Channels of the layers at this resolution."""
-        return min(self.channel_base // res, self.channel_max)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,11 +184,7 @@ class Generator(base.Generator):
 
     num_ws = property(lambda self: len(self.config.conv_layers) + 1)
 
-    @property
-    def noise_layers(self):
-        return self.config.conv_layers if self.config.use_noise else {}
-
-    def _map(self, z, c):
+    def _w(self, z, c):
         return mapping(self.params, self.config.mapping_kwargs, z, c)
 
     def _synthesize(self, ws, noises):
@@ -206,24 +193,24 @@ class Generator(base.Generator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        base.check_rng(rng)
+        toy.check_rng(rng)
         params = _mapping_params(
             config.mapping_kwargs, rng, config.z_dim, config.c_dim, config.w_dim
         )
-        buffers = {"mapping.w_avg": base.zeros(config.w_dim)}
+        buffers = {"mapping.w_avg": zeros(config.w_dim)}
         filt = filters.setup_filter(config.resample_filter).astype(np.float32)
-        params["synthesis.b4.const"] = base.standard_normal(rng, config.channels(4), 4, 4)
+        params["synthesis.b4.const"] = normal(rng, config.channels(4), 4, 4)
 
         def layer(name, inside, outside, k, noise_res=0):
-            params[f"{name}.weight"] = base.standard_normal(rng, outside, inside, k, k)
-            params[f"{name}.bias"] = base.zeros(outside)
-            params[f"{name}.affine.weight"] = base.standard_normal(rng, inside, config.w_dim)
-            params[f"{name}.affine.bias"] = base.zeros(inside) + 1
+            params[f"{name}.weight"] = normal(rng, outside, inside, k, k)
+            params[f"{name}.bias"] = zeros(outside)
+            params[f"{name}.affine.weight"] = normal(rng, inside, config.w_dim)
+            params[f"{name}.affine.bias"] = zeros(inside) + 1
             if k == 3:
                 buffers[f"{name}.resample_filter"] = filt
             if noise_res and config.use_noise:
-                params[f"{name}.noise_strength"] = base.zeros()
-                buffers[f"{name}.noise_const"] = base.standard_normal(rng, noise_res, noise_res)
+                params[f"{name}.noise_strength"] = zeros()
+                buffers[f"{name}.noise_const"] = normal(rng, noise_res, noise_res)
 
         inside = config.channels(4)
         for res in base.resolutions(config):
@@ -235,7 +222,7 @@ class Generator(base.Generator):
             if config.architecture == "skip" or res == config.img_resolution:
                 layer(f"{block}.torgb", outside, config.img_channels, 1)
             if config.architecture == "resnet" and res > 4:
-                params[f"{block}.skip.weight"] = base.standard_normal(rng, outside, inside, 1, 1)
+                params[f"{block}.skip.weight"] = normal(rng, outside, inside, 1, 1)
                 buffers[f"{block}.skip.resample_filter"] = filt
             inside = outside
         return cls(config, params, buffers)
@@ -246,15 +233,15 @@ def _mapping_params(config, rng, z_dim, c_dim, w_dim):
     embedded = 0
     if c_dim:
         embedded = config.embed_features or w_dim
-        params["mapping.embed.weight"] = base.standard_normal(rng, embedded, c_dim)
-        params["mapping.embed.bias"] = base.zeros(embedded)
+        params["mapping.embed.weight"] = normal(rng, embedded, c_dim)
+        params["mapping.embed.bias"] = zeros(embedded)
     sizes = (
         [z_dim + embedded] + [config.layer_features or w_dim] * (config.num_layers - 1) + [w_dim]
     )
     for i in range(config.num_layers):
-        weight = base.standard_normal(rng, sizes[i + 1], sizes[i])
+        weight = normal(rng, sizes[i + 1], sizes[i])
         params[f"mapping.fc{i}.weight"] = weight / np.float32(config.lr_multiplier)
-        params[f"mapping.fc{i}.bias"] = base.zeros(sizes[i + 1])
+        params[f"mapping.fc{i}.bias"] = zeros(sizes[i + 1])
     return params
 
 
@@ -306,14 +293,14 @@ class Discriminator(base.Discriminator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        base.check_rng(rng)
+        toy.check_rng(rng)
         params, buffers = {}, {}
         filt = filters.setup_filter(config.resample_filter).astype(np.float32)
 
         def layer(name, inside, outside, k, bias=True):
-            params[f"{name}.weight"] = base.standard_normal(rng, outside, inside, k, k)
+            params[f"{name}.weight"] = normal(rng, outside, inside, k, k)
             if bias:
-                params[f"{name}.bias"] = base.zeros(outside)
+                params[f"{name}.bias"] = zeros(outside)
             buffers[f"{name}.resample_filter"] = filt
 
         for res in reversed(base.resolutions(config)):
@@ -329,8 +316,8 @@ class Discriminator(base.Discriminator):
         top, out = config.channels(4), config.label_dim or 1
         layer("b4.conv", top + config.mbstd_num_channels, top, 3)
         for name, inside, outside in (("fc", 16 * top, top), ("out", top, out)):
-            params[f"b4.{name}.weight"] = base.standard_normal(rng, outside, inside)
-            params[f"b4.{name}.bias"] = base.zeros(outside)
+            params[f"b4.{name}.weight"] = normal(rng, outside, inside)
+            params[f"b4.{name}.bias"] = zeros(outside)
         if config.c_dim:
             params |= _mapping_params(config.mapping_kwargs, rng, 0, config.c_dim, out)
         return cls(config, params, buffers)
