@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import textwrap
 import tomllib
 
 import nbformat
@@ -106,3 +107,20 @@ def test_environment_lists_what_pyproject_asks_for():
               *project["optional-dependencies"]["test"], "-e ."}  # fmt: skip
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert set(listed[-1]["pip"]) == wanted
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_the_sources_it_shows_are_those_of_the_package(path):
+    for cell in nbformat.read(path, 4).cells:
+        if cell.cell_type != "code" or "show.source(" not in cell.source:
+            continue
+        for output in cell.outputs:
+            text = output.get("data", {}).get("text/plain", "")
+            found = re.match(r"(minigan/\S+\.py), line (\d+)\n", text)
+            if found:
+                shown = textwrap.dedent(text[found.end() :]).strip().splitlines()
+                lines = (ROOT / found[1]).read_text().splitlines()
+                there = lines[int(found[2]) - 1 :][: len(shown)]
+                assert textwrap.dedent("\n".join(there)).rstrip() == "\n".join(shown).rstrip(), (
+                    found[0]
+                )
