@@ -111,16 +111,19 @@ def test_environment_lists_what_pyproject_asks_for():
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 def test_the_sources_it_shows_are_those_of_the_package(path):
-    for cell in nbformat.read(path, 4).cells:
-        if cell.cell_type != "code" or "show.source(" not in cell.source:
+    seen = 0
+    for cell in code_cells(path):
+        if "show.source(" not in cell.source:
             continue
         for output in cell.outputs:
             text = output.get("data", {}).get("text/plain", "")
-            found = re.match(r"(minigan/\S+\.py), line (\d+)\n", text)
+            found = re.match(r"# (minigan/\S+\.py), line (\d+)\n", text)
             if found:
+                seen += 1
                 shown = textwrap.dedent(text[found.end() :]).strip().splitlines()
                 lines = (ROOT / found[1]).read_text().splitlines()
                 there = lines[int(found[2]) - 1 :][: len(shown)]
                 assert textwrap.dedent("\n".join(there)).rstrip() == "\n".join(shown).rstrip(), (
                     found[0]
                 )
+    assert seen == sum("show.source(" in cell.source for cell in code_cells(path))
