@@ -64,6 +64,32 @@ _act_slope = primitive(
 )
 
 
+def _affine_plain(x, scale, noise, b):
+    extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
+    return cpu().scale_noise_act(*native(x), *extra, 1.0, 1.0, None)
+
+
+# x·scale + noise + b of images in one pass: scale [N, C], noise [1 or N, 1, H, W], b [C], or None.
+_affine = primitive(_affine_plain, (
+    lambda g, scale: g if scale is None else _affine(g, scale, None, None),
+    lambda g, x: _pixel_dot(g, x),
+    lambda g: np.sum(g, axis=1, keepdims=True),
+    lambda g: np.sum(g, axis=(0, 2, 3)),
+))  # fmt: skip
+# Σ over an image's pixels of x·y: [N, C].
+_pixel_dot = primitive(lambda x, y: cpu().pixel_dot(*native(x, y)), (
+    lambda g, y: _affine(y, g, None, None),
+    lambda g, x: _affine(x, g, None, None),
+))  # fmt: skip
+
+
+def scale_channels(x, scale):
+    """x [N, C, H, W] times scale [N, C], variables or not."""
+    if chosen() == "loops":
+        return x * scale[:, :, None, None]
+    return _affine(x, scale, None, None)
+
+
 def bias_act(
     x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, scale=None, noise=None
 ):
@@ -104,6 +130,10 @@ def bias_act(
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
     recording = Variable in map(type, (x, b, scale, noise))
     slow = chosen() == "loops" or slope < 0 or gain <= 0
+    if recording and not slow and x.ndim == 4 and dim == 1:
+        if not scale is noise is b is None:
+            x = _affine(x, scale, noise, b)
+        return x if slope == gain == 1 and clamp is None else _act(x, slope, gain, clamp)
     if slow or recording or x.ndim != 4 or dim != 1:
         x = x if scale is None else x * scale[:, :, None, None]
         x = x if noise is None else x + noise

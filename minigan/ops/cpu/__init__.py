@@ -27,6 +27,7 @@ __all__ = [
     "conv2d_weight_grad",
     "conv_transpose2d",
     "filtered_lrelu",
+    "pixel_dot",
     "masked",
     "scale_noise_act",
     "upfirdn2d",
@@ -48,6 +49,23 @@ def scale_noise_act(x, scale, noise, b, alpha, gain, clamp):
     args = (*extra, out, N, H * W, C, *numbers, height)
     share(pointwise.finish, -(-N * H * W // height), innermost(x), *args, work=x.size * 8)
     return y
+
+
+def pixel_dot(x, y):
+    """[N, C]: Σ over the pixels of x·y, both [N, C, H, W]."""
+    N, C, H, W = x.shape
+    out = np.empty((N, C), x.dtype)
+    share(
+        pointwise.pixel_dot,
+        N,
+        innermost(x),
+        innermost(y),
+        out.reshape(-1),
+        H * W,
+        C,
+        work=x.size * 4,
+    )
+    return out
 
 
 def act_slope(g, y, alpha, gain, clamp):

@@ -246,7 +246,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     C_ = -(-C // lanes) * lanes
     wide = min(C_, 128)
     cuts = -(-C // wide)
-    shares = max(1, 8 // cuts) if C * O <= 1 << 15 else max(1, 4 // cuts)
+    shares = max(1, (8 if C * O * KH * KW <= 1 << 15 else 4) // cuts)
     columns = (OW - 1) * SX + KW
     height = max(1, min(OH, 128 // OW))  # so many pixels of a block of channels stay in the cache
     sums = _zeros(shares * KH * KW * C_ * O_, dtype)

@@ -4,7 +4,7 @@ Arrays are flat, with channels innermost.  Empty arrays stand for what is not wa
 """
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import BYTES, choose, load, sign_bits, store, zero
+from minigan.ops.cpu.simd import BYTES, choose, fma, load, sign_bits, store, zero
 
 
 @kernel
@@ -53,3 +53,25 @@ def slopes(first, last, memory, g, y, out, gain, alpha, clamp, height):
             if clamp >= 0 and abs(y[i]) >= clamp:
                 factor = g.dtype.type(0)
             out[i] = g[i] * factor
+
+
+@kernel
+def pixel_dot(first, last, memory, x, y, out, P, C):
+    """out [N, C] = Σ over pixels of x·y, 64 of them at a time.  Tasks: images."""
+    lanes = BYTES // x.itemsize
+    whole = C // lanes * lanes
+    for n in range(first, last):
+        for c in range(C):
+            out[n * C + c] = 0
+        for begin in range(n * P, (n + 1) * P, 64):
+            end = min((n + 1) * P, begin + 64)
+            for c in range(0, whole, lanes):
+                total = zero(x)
+                for at in range(begin * C + c, end * C, C):
+                    total = fma(load(x, at), load(y, at), total)
+                store(out, n * C + c, load(out, n * C + c) + total)
+            for c in range(whole, C):
+                s = x.dtype.type(0)
+                for at in range(begin * C + c, end * C, C):
+                    s += x[at] * y[at]
+                out[n * C + c] += s
