@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import pathlib
 
 import numpy as np
 
@@ -36,8 +37,13 @@ def start_training(args):
 
     if args.device == "gpu":
         raise ValueError("training runs on the CPU only, so far: leave --device gpu out")
-    if args.config not in runs.PRESETS:
-        raise ValueError(f"there is no config {args.config!r}; expected {', '.join(runs.PRESETS)}")
+    if args.resume and args.config is None:
+        config = runs.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
+    else:
+        name = args.config or "portraits32"
+        if name not in runs.PRESETS:
+            raise ValueError(f"there is no config {name!r}; expected {', '.join(runs.PRESETS)}")
+        config = runs.PRESETS[name]
     settings = {}
     for pair in args.set:
         name, equals, value = pair.partition("=")
@@ -50,8 +56,7 @@ def start_training(args):
     for name in ("data", "seed", "kimg"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
-    config = runs.override(runs.PRESETS[args.config], settings)
-    runs.train(config, args.outdir, args.resume)
+    runs.train(runs.override(config, settings), args.outdir, args.resume)
 
 
 def add_picture_commands(commands):

@@ -235,6 +235,15 @@ def samples(G, seed, n=64, psi=1):
     return np.concatenate([G(z[s], None if c is None else c[s], psi) for s in parts])
 
 
+def config_of(path):
+    """The training config of a checkpoint.  Raises: as `files.read`; ValueError."""
+    networks, _, meta = files.read(path)
+    if "config" not in meta:
+        raise ValueError(f"{path} holds {sorted(networks)} only; expected a training checkpoint")
+    nested = {name: type(networks[name].config)(**meta["config"][name]) for name in ("G", "D")}
+    return Config(**meta["config"] | nested)
+
+
 def restore(path, config):
     """(the state, the log) of a checkpoint of this config.  Raises: as `files.read`; ValueError."""
     networks, arrays, meta = files.read(path)
