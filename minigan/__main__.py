@@ -110,7 +110,7 @@ def main():
     compare.add_argument("--out", default="notebooks/results/toy_compare.csv")
     train = commands.add_parser("train", help="train a generator and its discriminator")
     train.add_argument(
-        "--config", default="portraits32", help="a preset (portraits32); see runs.py"
+        "--config", help="a preset of runs.py (portraits32); on resuming, the checkpoint's"
     )
     train.add_argument("--data", help="a folder or a zip of pictures, instead of drawn portraits")
     train.add_argument("--outdir", required=True, help="where checkpoints, grids and the log go")

@@ -93,7 +93,7 @@ def open_data(config):
     if data.c_dim != config.G.c_dim:
         raise ValueError(
             f"the labels of {config.data} have {data.c_dim} numbers, and the networks' c_dim is "
-            f"{config.G.c_dim}; expected the same"
+            f"{config.G.c_dim}; set G.c_dim and D.c_dim to {data.c_dim}"
         )
     return data
 
@@ -182,7 +182,7 @@ class _Tick:
     """What happened since the last checkpoint."""
 
     def __init__(self):
-        self.begun, self.images, self.sums = time.perf_counter(), None, {}
+        self.begun, self.sums = time.perf_counter(), {}
 
     def add(self, stats):
         for name, value in stats.items():
@@ -226,13 +226,13 @@ def _save(folder, config, state, rows):
         files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema})
 
 
-def samples(G, seed, n=64, psi=1):
+def samples(G, seed, n=64):
     """n images of fixed latents, and labels in turn if the network has any."""
     rng = np.random.default_rng([seed, 1 << 60])
     z = rng.standard_normal((n, G.z_dim), np.float32)
     c = np.eye(G.c_dim, dtype=np.float32)[np.arange(n) % G.c_dim] if G.c_dim else None
     parts = [slice(i, i + 16) for i in range(0, n, 16)]
-    return np.concatenate([G(z[s], None if c is None else c[s], psi) for s in parts])
+    return np.concatenate([G(z[s], None if c is None else c[s]) for s in parts])
 
 
 def config_of(path):

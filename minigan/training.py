@@ -52,22 +52,24 @@ class Config:
     split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
 
     def __post_init__(self):
-        whole = {
-            "batch": 1,
-            "r1_interval": 1,
-            "pl_interval": 1,
-            "pl_batch_shrink": 1,
-            "ada_interval": 1,
-        }
-        for name, least in whole.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg"}
+        for field in dataclasses.fields(self):
+            name, value, kind = field.name, getattr(self, field.name), field.type
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if kind is int and not (
+                number and isinstance(value, int) and value >= (name != "seed")
+            ):
+                least = int(name != "seed")
                 raise ValueError(
                     f"Config: {name} is {value!r}; expected a whole number from {least}"
                 )
-        for name in ("kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"Config: {name} is {getattr(self, name)!r}; expected more than 0")
+            if kind is float and not (number and 0 <= value < math.inf):
+                raise ValueError(f"Config: {name} is {value!r}; expected a number from 0")
+            if name in positive and value == 0:
+                raise ValueError(f"Config: {name} is {value!r}; expected more than 0")
+            if kind in (bool, str) and not isinstance(value, kind):
+                wanted = "True or False" if kind is bool else "a word"
+                raise ValueError(f"Config: {name} is {value!r}; expected {wanted}")
         if self.loss not in ("logistic", "wgan-gp"):
             raise ValueError(f"Config: loss is {self.loss!r}; expected 'logistic' or 'wgan-gp'")
         for name in ("img_resolution", "img_channels", "c_dim"):

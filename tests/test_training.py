@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from minigan import augment, autograd, files, losses, optim, runs, training
+from minigan.data import images
 from minigan.networks import stylegan1, stylegan2
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -345,7 +346,13 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
     "change, message",
     [
         ({"batch": 0}, "batch is 0; expected a whole number from 1"),
-        ({"kimg": -1}, "kimg is -1; expected more than 0"),
+        ({"kimg": -1}, "kimg is -1; expected a number from 0"),
+        ({"kimg": 0}, "kimg is 0; expected more than 0"),
+        ({"gamma": "much"}, "gamma is 'much'; expected a number from 0"),
+        ({"g_lr": float("nan")}, "g_lr is nan; expected a number from 0"),
+        ({"mirror": 1}, "mirror is 1; expected True or False"),
+        ({"data": 3}, "data is 3; expected a word"),
+        ({"seed": -1}, "seed is -1; expected a whole number from 0"),
         ({"loss": "hinge"}, "loss is 'hinge'; expected 'logistic' or 'wgan-gp'"),
         ({"augment": "xyz"}, "groups is 'xyz'"),
         ({"grow": (1, 1)}, "grow is .*networks of stylegan1"),
@@ -358,6 +365,26 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
 def test_a_wrong_setting_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **change)
+
+
+def test_labelled_pictures_train_a_conditional_network(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        picture = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        images.write_png(tmp_path / f"{i}.png", picture)
+    labels = {"labels": [[f"{i}.png", i % 3] for i in range(6)]}
+    (tmp_path / "dataset.json").write_text(json.dumps(labels))
+    plain = dataclasses.replace(TINY, data=str(tmp_path))
+    with pytest.raises(
+        ValueError, match="labels of .* have 3 numbers.*set G.c_dim and D.c_dim to 3"
+    ):
+        runs.open_data(plain)
+    config = runs.override(plain, {"G.c_dim": 3, "D.c_dim": 3})
+    state = runs.train(config, tmp_path / "run")
+    same(state, runs.restore(tmp_path / "run" / "checkpoint.npz", config)[0])
+    assert runs.config_of(tmp_path / "run" / "checkpoint.npz") == config
+    with pytest.raises(ValueError, match="c is None; expected labels"):
+        state.G(rng.standard_normal((1, 4), np.float32))
 
 
 def test_a_checkpoint_of_another_config_is_refused(tmp_path):
