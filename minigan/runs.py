@@ -85,7 +85,12 @@ class _Portraits:
 
 
 def open_data(config):
-    """The training data that a config names."""
+    """The training data that a config names.  Raises: ValueError, FileNotFoundError."""
+    if config.G.img_channels != 3:
+        raise ValueError(
+            f"the pictures have 3 channels, and the networks' img_channels is "
+            f"{config.G.img_channels}; expected 3"
+        )
     if config.data == "portraits":
         data = _Portraits(config.G.img_resolution, config.seed)
     else:

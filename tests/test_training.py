@@ -379,6 +379,8 @@ def test_labelled_pictures_train_a_conditional_network(tmp_path):
         ValueError, match="labels of .* have 3 numbers.*set G.c_dim and D.c_dim to 3"
     ):
         runs.open_data(plain)
+    with pytest.raises(ValueError, match="the networks' img_channels is 1; expected 3"):
+        runs.open_data(runs.override(plain, {"G.img_channels": 1, "D.img_channels": 1}))
     config = runs.override(plain, {"G.c_dim": 3, "D.c_dim": 3})
     state = runs.train(config, tmp_path / "run")
     same(state, runs.restore(tmp_path / "run" / "checkpoint.npz", config)[0])
