@@ -50,7 +50,7 @@ def cases():
             yield pytest.param(name, case, id=f"{name}-{case['id']}")
 
 
-@pytest.mark.parametrize("name, case", cases())
+@pytest.mark.parametrize("name, case", list(cases()))
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_pipeline_is_the_official_one(name, case, dtype, monkeypatch):
     d = np.load(GOLDEN / "ada" / f"{name}.npz")
