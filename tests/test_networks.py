@@ -180,6 +180,13 @@ def test_stylegan1_is_its_recipe(rng):
     assert np.abs(G.synthesis(ws) - wanted).max() < 1e-10 * np.abs(wanted).max()
 
 
+@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2]], ids=label)
+def test_the_mapping_knows_no_length_of_z(config, rng):
+    G = in_double(config.build(rng), rng)
+    z = rng.standard_normal((3, 3))
+    assert np.allclose(G.mapping(z), G.mapping(5 * z), rtol=1e-6)
+
+
 def test_growing_is_continuous_and_ends_in_the_whole(rng):
     """Just before a resolution is complete, and just after it begins to fade in, nothing jumps."""
     big = stylegan1.Config(img_resolution=32, channel_base=64, channel_max=8, z_dim=3, w_dim=3)

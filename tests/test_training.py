@@ -297,6 +297,98 @@ def test_ada_follows_the_reals_as_d_sees_them(monkeypatch):
     assert set(seen) == {0.5} and len(seen) >= 6  # fakes for G, reals and fakes for D: the same p
 
 
+def steps(config, n):
+    """The states after 0 … n steps."""
+    states, data = [training.start(config)], runs.open_data(config)
+    for _ in range(n):
+        states.append(training.advance(config, states[-1], data)[0])
+    return states
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """What discriminators are shown, as plain arrays."""
+    shown = []
+    for module in (stylegan1, stylegan2):
+        judge = module.Discriminator._judge
+
+        def seen(self, img, c, judge=judge):
+            shown.append(autograd.variable.plain(img))
+            return judge(self, img, c)
+
+        monkeypatch.setattr(module.Discriminator, "_judge", seen)
+    return shown
+
+
+def test_while_growing_reals_are_as_coarse_as_fakes(judged):
+    steps(GROWING, 1)  # at 8² of 16²
+    assert len(judged) >= 3
+    for seen in judged[:3]:  # G's fakes, the reals, D's fakes
+        assert np.array_equal(seen, seen[:, :, ::2, ::2].repeat(2, axis=2).repeat(2, axis=3))
+
+
+def test_about_half_the_reals_are_mirrored(judged):
+    config = dataclasses.replace(TINY, mirror=True, gamma=0.0)
+    data = runs.open_data(config)
+    steps(config, 12)
+    seen, kept = np.concatenate(judged[1::3]), data.batch
+    drawn = np.concatenate([kept(4 * i, 4)[0] for i in range(12)])
+    same = (seen == drawn).all(axis=(1, 2, 3))
+    turned = (seen == drawn[:, :, :, ::-1]).all(axis=(1, 2, 3))
+    assert (same ^ turned).all() and 12 <= turned.sum() <= 36
+
+
+def test_styles_are_mixed_among_the_layers_in_use(monkeypatch):
+    cuts = []
+    mix = training.toy.style_mix
+    monkeypatch.setattr(
+        training.toy, "style_mix", lambda a, b, cut: cuts.append(cut) or mix(a, b, cut)
+    )
+    always = dataclasses.replace(GROWING, mixing_prob=1.0, grow=(1.0, 1.0), batch=1)
+    steps(always, 12)
+    assert len(cuts) == 24 and set(cuts) == {1, 2, 3}  # six layers, of which four are in use
+    cuts.clear()
+    steps(dataclasses.replace(always, mixing_prob=0.0), 3)
+    assert cuts == []
+
+
+def test_r1_goes_through_the_augmentation(monkeypatch):
+    config = dataclasses.replace(TINY, augment="bgc")
+    calls, apply = [], augment.augment
+    monkeypatch.setattr(augment, "augment", lambda x, *a: calls.append(x) or apply(x, *a))
+    state = dataclasses.replace(training.start(config), p=0.5)
+    state, _ = training.advance(config, state, runs.open_data(config))
+    assert len(calls) == 4  # G's fakes, reals, D's fakes, and the reals of R1 …
+    calls.clear()
+    training.advance(config, state, runs.open_data(config))
+    assert len(calls) == 3  # … which come in every fourth step
+
+
+def test_penalties_of_every_step(monkeypatch):
+    given = []
+    for name in ("r1_penalty", "gradient_penalty"):
+        penalty = getattr(losses, name)
+
+        def seen(D, real, *args, penalty=penalty, name=name):
+            value = penalty(D, real, *args)
+            given.append((name, real, args, autograd.variable.plain(value)))
+            return 1000.0 * value  # so that it shows in the loss
+
+        monkeypatch.setattr(losses, name, seen)
+    for config, name in (
+        (dataclasses.replace(TINY, r1_interval=1), "r1_penalty"),
+        (GROWING, "gradient_penalty"),
+    ):
+        given.clear()
+        state, data = training.start(config), runs.open_data(config)
+        for _ in range(2):
+            state, stats = training.advance(config, state, data)
+            assert stats["d_loss"] > 900 * float(given[-1][3]) - 10
+        assert [g[0] for g in given] == [name] * 2
+        if name == "r1_penalty":
+            assert given[0][2] == (TINY.gamma,)
+
+
 def test_the_average_follows_g(rng):
     state, data = training.start(TINY), runs.open_data(TINY)
     after, _ = training.advance(TINY, state, data)
