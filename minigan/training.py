@@ -21,7 +21,7 @@ from minigan.networks import stylegan1, stylegan2
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A training run.  `presets` in runs.py has some to start from."""
+    """A training run.  `PRESETS` in runs.py are some to start from."""
 
     G: object = stylegan2.Config(img_resolution=32)
     D: object = stylegan2.DiscriminatorConfig(img_resolution=32)
@@ -56,10 +56,8 @@ class Config:
         for field in dataclasses.fields(self):
             name, value, kind = field.name, getattr(self, field.name), field.type
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if kind is int and not (
-                number and isinstance(value, int) and value >= (name != "seed")
-            ):
-                least = int(name != "seed")
+            least = 0 if name == "seed" else 1
+            if kind is int and not (number and isinstance(value, int) and value >= least):
                 raise ValueError(
                     f"Config: {name} is {value!r}; expected a whole number from {least}"
                 )

@@ -131,7 +131,7 @@ def bias_act(
     recording = Variable in map(type, (x, b, scale, noise))
     slow = chosen() == "loops" or slope < 0 or gain <= 0
     if recording and not slow and x.ndim == 4 and dim == 1:
-        if not scale is noise is b is None:
+        if any(a is not None for a in (scale, noise, b)):
             x = _affine(x, scale, noise, b)
         return x if slope == gain == 1 and clamp is None else _act(x, slope, gain, clamp)
     if slow or recording or x.ndim != 4 or dim != 1:

@@ -116,7 +116,7 @@ def upfirdn2d(x, f, up, down, padding):
     along = resample.rows(OH, H, ty, up[1], down[1], y0)
     low, high = resample.reach(0, OW, tx, up[0], down[0], x0)
     left, right = max(0, -low), max(0, high - W)
-    # Bands of some 4 MB: two threads at work in one page of new memory wait for each other.
+    # Bands of some 4 MB, so that two threads seldom come to one page of new memory together.
     height = max(1, min(OH, -(-OH * N // 4), (1 << 20) // (OW * C)))
     args = (fx, fy, out, across, left, right, along, N, H, W, C, OH, OW, *up, height)
     tasks, work = N * -(-OH // height), out.size * (ty // up[1] + tx // up[0] + 2)

@@ -124,7 +124,7 @@ def _glance(typing_context, a):
 
 @kernel
 def _linger(bell, heard, turns):
-    """Wait for the bell, awake.  A thread that sleeps takes 0.1 ms and more to wake."""
+    """Wait for the bell, awake for so many turns: a thread that sleeps is slow to wake."""
     while turns > 0 and _glance(bell) == heard:
         turns -= 1
 
@@ -182,7 +182,7 @@ def _scratch(size, dtype):
     return _own.memory[:size].view(dtype)
 
 
-# Some 0.1 ms: enough for the Python between two operations.
+# Enough for the Python between two operations.
 _TURNS = 1 << 12
 
 
