@@ -107,6 +107,10 @@ def test_each_transform_comes_as_often_as_asked(rng):
     assert abs((flipped[:, 0, 4, 0] > 0).mean() - 0.15) < 0.03
     brighter = augment.apply(x, {"brightness"}, augment.Draw(n, 0.3, rng))
     assert abs((np.abs(brighter - x).max(axis=(1, 2, 3)) > 1e-9).mean() - 0.3) < 0.03
+    wide = np.broadcast_to(np.linspace(-1, 1, 16), (n, 3, 16, 16)).copy()
+    moved = augment.apply(wide, {"xint"}, augment.Draw(n, 0.3, rng))
+    changed = np.abs(moved - wide).max(axis=(1, 2, 3)) > 0.05
+    assert abs(changed.mean() - 0.3 * 0.75) < 0.03  # of −2 … 2 pixels along x, a quarter round to 0
     turned = augment.apply(x, {"rotate"}, augment.Draw(n, 0.3, rng))
     assert abs((np.abs(turned - x).max(axis=(1, 2, 3)) > 0.05).mean() - 0.3) < 0.04
 
