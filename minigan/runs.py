@@ -30,9 +30,9 @@ PRESETS = {
     # Recognisable after some twenty minutes of two cores.
     "portraits32": Config(
         G=stylegan2.Config(img_resolution=32, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
-                           channel_base=1024, channel_max=64),
-        D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1024, channel_max=64),
-        batch=8, gamma=0.1, kimg=150,
+                           channel_base=1536, channel_max=64),
+        D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
+        batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=300, cooldown_kimg=60,
     ),
     "portraits64": Config(
         G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
@@ -40,14 +40,15 @@ PRESETS = {
         D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=2048, channel_max=96),
         batch=8, gamma=0.3, kimg=400,
     ),
-    # StyleGAN as in 2019: progressive growing, R1 in every step, styles mixed.
+    # StyleGAN as in 2019: progressive growing, styles mixed.  Only R1 is lazy, for the time's sake.
     "portraits32-2019": Config(
         G=stylegan1.Config(
             img_resolution=32, z_dim=64, w_dim=64, channel_base=1024, channel_max=64,
             mapping_kwargs=stylegan1.MappingConfig(num_layers=4, lr_multiplier=0.1),
         ),
         D=stylegan1.DiscriminatorConfig(img_resolution=32, channel_base=1024, channel_max=64),
-        batch=8, gamma=0.1, r1_interval=1, mixing_prob=0.9, grow=(10, 10), kimg=150,
+        batch=8, gamma=0.1, r1_interval=8, mixing_prob=0.9, ema_kimg=10.0, grow=(8, 8),
+        kimg=150, cooldown_kimg=40,
     ),
     # The paper's own settings, for 256² pictures and a good deal of patience.
     "stylegan2": Config(
@@ -66,11 +67,11 @@ PRESETS = {
 }  # fmt: skip
 
 # What may differ between a checkpoint and the run that continues it.
-_FREE = ("kimg", "kimg_per_tick", "snapshot_kimg", "split_each_tick")
+_FREE = ("kimg", "cooldown_kimg", "kimg_per_tick", "snapshot_kimg", "split_each_tick")
 W_SHARE = 0.5  # a run in which w explains less of the variance ends with a warning
 
 
-class _Portraits:
+class Portraits:
     """Endless drawn portraits: picture i is the same in every run of this seed."""
 
     c_dim = 0
@@ -91,7 +92,7 @@ def open_data(config):
             f"{config.G.img_channels}; expected 3"
         )
     if config.data == "portraits":
-        data = _Portraits(config.G.img_resolution, config.seed)
+        data = Portraits(config.G.img_resolution, config.seed)
     else:
         data = images.Images(config.data, config.G.img_resolution, config.seed)
     if data.c_dim != config.G.c_dim:
@@ -230,13 +231,13 @@ def _save(folder, config, state, rows):
         files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema})
 
 
-def samples(G, seed, n=64):
+def samples(G, seed, n=64, psi=1):
     """n images of fixed latents, and labels in turn if the network has any."""
     rng = np.random.default_rng([seed, 1 << 60])
     z = rng.standard_normal((n, G.z_dim), np.float32)
     c = np.eye(G.c_dim, dtype=np.float32)[np.arange(n) % G.c_dim] if G.c_dim else None
     parts = [slice(i, i + 16) for i in range(0, n, 16)]
-    return np.concatenate([G(z[s], None if c is None else c[s]) for s in parts])
+    return np.concatenate([G(z[s], None if c is None else c[s], psi) for s in parts])
 
 
 def config_of(path):

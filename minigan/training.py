@@ -28,6 +28,7 @@ class Config:
     data: str = "portraits"  # or a folder, or a zip
     seed: int = 0  # of everything
     kimg: float = 100.0  # thousands of real images that D is to see
+    cooldown_kimg: float = 0.0  # over the last so many both learning rates fall to 0 in a line
     batch: int = 8
     g_lr: float = 0.002
     d_lr: float = 0.002
@@ -103,6 +104,11 @@ class Config:
     def d_adam(self):
         adam = optim.Adam(self.d_lr, (0.0, self.beta2))
         return adam.lazy(self.r1_interval) if self._lazy_r1 else adam
+
+    def pace(self, images):
+        """What multiplies the learning rates after so many images: 1, then falling (cooldown)."""
+        left = self.kimg - images / 1000
+        return min(1.0, max(0.0, left / self.cooldown_kimg)) if self.cooldown_kimg else 1.0
 
     @property
     def _lazy_r1(self):
@@ -229,9 +235,11 @@ def _augmented(config, state, rng):
     return lambda images: augment.augment(images, state.p, rng, config.augment)
 
 
-def _learn(state, which, adam, loss):
+def _learn(config, state, which, loss):
     """A step of Adam for "G" or "D": (the new state, the loss, its aux).  loss: params -> both."""
     network, key = getattr(state, which), f"{which.lower()}_adam"
+    adam = getattr(config, key)
+    adam = dataclasses.replace(adam, lr=adam.lr * config.pace(state.images))
     try:
         (value, aux), grads = autograd.value_and_grad(loss, has_aux=True)(network.params)
     except ValueError:  # parameters, or what a network is given, are not finite?  Or a real error
@@ -277,7 +285,7 @@ def _g_main(config, state, data, rng):
         fake, w_mean = _generate(config, state.G.replace(params=params), z, c, rng)
         return judge(D(aug(fake), c)), w_mean
 
-    state, value, w_mean = _learn(state, "G", config.g_adam, loss)
+    state, value, w_mean = _learn(config, state, "G", loss)
     beta = config.G.mapping_kwargs.w_avg_beta
     w_avg = w_mean + beta * (state.G.w_avg - w_mean)
     G = state.G.replace(buffers=state.G.buffers | {"mapping.w_avg": w_avg})
@@ -299,7 +307,7 @@ def _g_path_length(config, state, data, rng):
         value, pl_mean = losses.path_length(synthesis, G.mapping(z, c), y, state.pl_mean)
         return value * (config.pl_weight * config.pl_interval), pl_mean
 
-    state, _, pl_mean = _learn(state, "G", config.g_adam, loss)
+    state, _, pl_mean = _learn(config, state, "G", loss)
     return dataclasses.replace(state, pl_mean=float(pl_mean)), float(pl_mean)
 
 
@@ -322,7 +330,7 @@ def _d_main(config, state, data, real, c, rng):
                 value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
         return value, real_logits
 
-    state, value, logits = _learn(state, "D", config.d_adam, loss)
+    state, value, logits = _learn(config, state, "D", loss)
     signs = state.signs + float(np.sign(logits).sum())
     count = state.signs_count + logits.size
     return dataclasses.replace(state, signs=signs, signs_count=count), value
@@ -336,5 +344,5 @@ def _d_r1(config, state, real, c, rng):
         D = state.D.replace(params=params)  # its slope is that through the augmentation
         return losses.r1_penalty(lambda x: D(aug(x), c), real, weight), None
 
-    state, value, _ = _learn(state, "D", config.d_adam, loss)
+    state, value, _ = _learn(config, state, "D", loss)
     return state, value / config.r1_interval

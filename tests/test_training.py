@@ -76,6 +76,25 @@ def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
     assert whole.images == 40 and whole.step == 10
 
 
+def test_learning_rates_cool_down_at_the_end():
+    """Constant, then a line to 0 over the last images; with it Adam's steps shrink."""
+    config = dataclasses.replace(TINY, kimg=0.4, cooldown_kimg=0.1)
+    paces = [config.pace(images) for images in (0, 300, 350, 400, 500)]
+    assert paces == pytest.approx([1, 1, 0.5, 0, 0]) and TINY.pace(39) == 1
+    state, data = training.start(config), runs.open_data(config)
+    name = "synthesis.b4.const"
+
+    def moved(images):
+        later = dataclasses.replace(state, images=images, step=1)
+        return np.abs(
+            training.advance(config, later, data)[0].G.params[name] - state.G.params[name]
+        )
+
+    # β₁ = 0 and a fresh state: each step is lr times the gradient's sign.
+    assert moved(0).max() == pytest.approx(config.g_lr, rel=1e-3)
+    assert moved(350).max() == pytest.approx(config.g_lr / 2, rel=1e-3)
+
+
 def test_a_step_is_a_function_of_its_state():
     state, data = training.start(EVERYTHING), runs.open_data(EVERYTHING)
     one, two = (training.advance(EVERYTHING, state, data)[0] for _ in range(2))
