@@ -1,7 +1,10 @@
 """Measures of what a generator does, named for what they are.
 
-Distances need no trained network here: the toy's signals have known factors.  Each is to be read
-beside its floor, the same distance between two sets of real data.
+Distances between sets take plain arrays [N, D]: signals, or pictures' features from `features.py`.
+None is called FID: that name belongs to one network, Inception-v3, and to 50,000 pictures.  Each
+is to be read beside its floor, the same distance between two sets of real data.
+
+Read next: `measure.py`, which puts them into one table with floors and seeds.
 """
 
 import dataclasses
@@ -26,6 +29,174 @@ def sliced_wasserstein(a, b, rng, projections=256):
     directions /= np.linalg.norm(directions, axis=0)
     gaps = np.sort(a @ directions, axis=0) - np.sort(b @ directions, axis=0)
     return float(np.sqrt(np.mean(gaps**2)))
+
+
+def _two_sets(who, a, b):
+    """Both as float64 [N, D].  Raises: ValueError unless they are, with one D and N ≥ 2."""
+    for name, x in (("a", a), ("b", b)):
+        if np.ndim(x) != 2 or len(x) < 2 or np.shape(x)[1] != np.shape(a)[1]:
+            raise ValueError(
+                f"{who}: {name} has shape {np.shape(x)}; expected [N, D] with N from 2 and one D"
+            )
+        if not np.isfinite(x).all():
+            raise ValueError(f"{who}: {name} holds NaN or infinity; expected numbers")
+    return np.asarray(a, np.float64), np.asarray(b, np.float64)
+
+
+def frechet_distance(a, b):
+    """Squared Fréchet distance of two Gaussians with the sets' means and covariances.
+
+    a, b: [N, D].  ‖μ − μ′‖² + Tr(Σ + Σ′ − 2(ΣΣ′)^½), Dowson & Landau 1982; Σ divided by N, as in
+    StyleGAN2-ADA's code.  Of equal sets 0; of two samples of one distribution more, the more so the
+    smaller N: take N several times D, and compare at one N only.
+    Raises: ValueError for other shapes or numbers that are not finite.
+    """
+    a, b = _two_sets("frechet_distance", a, b)
+    return frechet_from_moments(
+        a.mean(axis=0), np.cov(a.T, ddof=0), b.mean(axis=0), np.cov(b.T, ddof=0)
+    )
+
+
+def frechet_from_moments(mu_a, sigma_a, mu_b, sigma_b):
+    """`frechet_distance` of means [D] and covariances [D, D]."""
+    # Tr (ΣΣ′)^½ is the sum of the roots of the eigenvalues of Σ^½ Σ′ Σ^½, which is symmetric.
+    values, vectors = np.linalg.eigh(np.atleast_2d(sigma_a))
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    mixed = np.linalg.eigvalsh(root @ np.atleast_2d(sigma_b) @ root)
+    spread = np.trace(np.atleast_2d(sigma_a)) + np.trace(np.atleast_2d(sigma_b))
+    between = np.sum(np.sqrt(np.maximum(mixed, 0)))
+    return float(np.sum((mu_a - mu_b) ** 2) + spread - 2 * between)
+
+
+def kernel_distance(a, b, rng, subsets=100, size=1000):
+    """Squared maximum mean discrepancy with the kernel (xᵀy/D + 1)³, unbiased: (mean, std).
+
+    a, b: [N, D].  Mean over random subsets of `size`, or of as many as there are, drawn by rng
+    (numpy Generator); std is that of the subsets.  Bińkowski et al. 2018 (arXiv 1801.01401), there
+    of Inception's features.  Its expected value does not depend on N; below 0 by chance is fine.
+    Raises: as `frechet_distance`.
+    """
+    a, b = _two_sets("kernel_distance", a, b)
+    m, d, found = min(size, len(a), len(b)), a.shape[1], []
+    for _ in range(subsets):
+        y = b[rng.choice(len(b), m, replace=False)]
+        x = a[rng.choice(len(a), m, replace=False)]
+        within = (x @ x.T / d + 1) ** 3 + (y @ y.T / d + 1) ** 3
+        cross = (x @ y.T / d + 1) ** 3
+        pairs = (within.sum() - np.trace(within)) / (m * (m - 1))
+        found.append(pairs - 2 * cross.sum() / m**2)
+    return float(np.mean(found)), float(np.std(found))
+
+
+def precision_recall(real, fake, k=3):
+    """(share of fakes that look like a real, share of reals that look like a fake).
+
+    real, fake: [N, D], [M, D].  A point is covered if it lies within the distance of some point of
+    the other set to that point's k-th nearest neighbour.  Kynkäänniemi et al. 2019
+    (arXiv 1904.06991), Eq. 1–2.  Raises: as `frechet_distance`; ValueError for k out of 1 … N − 1.
+    """
+    real, fake = _two_sets("precision_recall", real, fake)
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k < min(len(real), len(fake)):
+        raise ValueError(
+            f"precision_recall: k is {k!r}; expected from 1 to {min(len(real), len(fake)) - 1}"
+        )
+    return _covered(fake, real, k), _covered(real, fake, k)
+
+
+def _covered(points, others, k):
+    """Share of points within the k-th-neighbour radius of some other."""
+    own = _squares(others, others)
+    radius = np.partition(own, k, axis=1)[:, k]  # the 0-th is the point itself
+    return float(np.mean((_squares(points, others) <= radius).any(axis=1)))
+
+
+def _squares(a, b):
+    """Squared distances [N, M]."""
+    squares = np.sum(a * a, axis=1)[:, None] + np.sum(b * b, axis=1) - 2 * (a @ b.T)
+    return np.maximum(squares, 0)
+
+
+def nearest(points, others):
+    """Distance of each point [N, D] to its nearest other [M, D], in parts: [N]."""
+    parts = (points[i : i + 256] for i in range(0, len(points), 256))
+    return np.concatenate([np.sqrt(_squares(part, others).min(axis=1)) for part in parts])
+
+
+def slerp(a, b, t):
+    """From a to b along the sphere: both [N, D] are made unit vectors, t [N, 1] goes from 0 to 1.
+
+    Shoemake 1985.  The path that random latents take is not their straight line, which would pass
+    nearer to the origin than latents lie.
+    """
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    cosine = np.sum(a * b, axis=1, keepdims=True)
+    angle = t * np.arccos(np.clip(cosine, -1, 1))
+    across = b - cosine * a
+    across = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-300)
+    return a * np.cos(angle) + across * np.sin(angle)
+
+
+def feature_path_length(G, features, rng, space="w", sampling="full", n=1000, eps=1e-4):
+    """How fast features change along random paths in latent space: mean ‖Δ features‖²/ε².
+
+    StyleGAN's perceptual path length (§4.1) with our features in place of VGG16's, so the unit is
+    ours.  features: images -> [N, D], `features.Network`.  space: "z" (slerp) or "w" (lerp);
+    sampling: t "full", uniform on [0, 1], or "end", 0.  The noise maps are the buffers, the same
+    on both sides.  Computed in float64; values outside the 1 … 99 % quantiles are left out.
+    Raises: ValueError for another space or sampling.
+    """
+    if space not in ("z", "w") or sampling not in ("full", "end"):
+        raise ValueError(
+            f"feature_path_length: space is {space!r}, sampling {sampling!r}; expected 'z' or 'w', "
+            "'full' or 'end'"
+        )
+    G, features = _in_float64(G), _in_float64(features)
+    found = []
+    for first in range(0, n, 100):
+        z = rng.standard_normal((2, min(100, n - first), G.z_dim))
+        t = rng.uniform(0, 1, (z.shape[1], 1)) if sampling == "full" else np.zeros((z.shape[1], 1))
+        if space == "z":
+            ws = [G.mapping(slerp(z[0], z[1], u)) for u in (t, t + eps)]
+        else:
+            a, b = G.mapping(z[0]), G.mapping(z[1])
+            ws = [a + u[:, :, None] * (b - a) for u in (t, t + eps)]
+        here, there = (features(G.synthesis(w)) for w in ws)
+        found.append(np.sum((here - there) ** 2, axis=1) / eps**2)
+    found = np.concatenate(found)
+    low, high = np.quantile(found, [0.01, 0.99])
+    return float(np.mean(found[(low <= found) & (found <= high)]))
+
+
+def _in_float64(network):
+    def wide(arrays):
+        return {name: a.astype(np.float64) for name, a in arrays.items()}
+
+    return network.replace(params=wide(network.params), buffers=wide(network.buffers))
+
+
+def readability(x, y):
+    """What share of y's variance a linear map of x explains, learnt on half and judged on the rest.
+
+    x [N, D]; y [N] or [N, K], several columns for one factor with K choices.  Least squares with a
+    little ridge, on standardised x.  Returns (R² of all of x, R² of the best single coordinate,
+    which).  0 is none, 1 all; below 0: worse than the mean.
+    """
+    y = np.asarray(y, np.float64).reshape(len(y), -1)
+    x = np.asarray(x, np.float64)
+    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-8)
+    half = len(x) // 2
+    y = y - y[:half].mean(axis=0)
+    learn, judge = x[:half], x[half:]
+    gram = learn.T @ learn / half
+    cross = learn.T @ y[:half] / half
+    weights = np.linalg.solve(gram + 1e-3 * np.eye(x.shape[1]), cross)
+    total = np.sum(y[half:] ** 2)
+    best = int(np.argmax(np.sum(cross**2, axis=1)))  # for one coordinate R² is the squared cross
+
+    def explained(guess):
+        return float(1 - np.sum((y[half:] - guess) ** 2) / total) if total else 0.0
+
+    return explained(judge @ weights), explained(judge[:, [best]] @ cross[[best]]), best
 
 
 def linear_separability(latents, factors):
