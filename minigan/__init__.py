@@ -6,7 +6,7 @@ Start with `toy.py` (a style-GAN in one dimension), then `autograd` (how it is d
 
 
 def load(name_or_path):
-    """The generator in a file; see `minigan.files.load`."""
+    """The generator in a file, or a shipped one: `load("portraits")`.  See `minigan.files.load`."""
     from minigan import files
 
     return files.load(name_or_path)

@@ -95,6 +95,34 @@ def make_pictures(args):
         generate.style_mix(args.network, rows, cols, args.outdir, styles, **common)
 
 
+def add_model_commands(commands):
+    export = commands.add_parser("export", help="a training run's networks, to ship")
+    export.add_argument("--run", required=True, help="the run's folder")
+    export.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")
+    learn = commands.add_parser("features", help="train a network that reads portraits")
+    learn.add_argument("--task", choices=("factors", "identity"), required=True)
+    learn.add_argument("--kimg", type=float, default=200, help="thousands of drawings it sees")
+    learn.add_argument("--seed", type=int, default=0)
+    learn.add_argument("--out", required=True, help="the file it goes to")
+    for name, text in (("measure", "print the measures of a network"),
+                       ("card", "write a shipped network's model card anew")):  # fmt: skip
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--network", required=True, help="a shipped name such as portraits32")
+
+
+def run_model_command(args):
+    from minigan import cards
+
+    if args.command == "export":
+        cards.export(args.run, args.name)
+    elif args.command == "features":
+        cards.train_features(args.task, args.kimg, args.seed, args.out)
+    elif args.command == "measure":
+        print(cards.tables(args.network))
+    else:
+        cards.write(args.network)
+
+
 def main():
     parser = argparse.ArgumentParser("python -m minigan", description=__doc__.partition(":")[2])
     commands = parser.add_subparsers(dest="command", required=True)
@@ -123,12 +151,16 @@ def main():
         "any other setting: batch=16 G.channel_max=96"))  # fmt: skip
     train.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     add_picture_commands(commands)
+    add_model_commands(commands)
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    if args.command in ("train", "generate", "style-mix", "interpolate"):
+    run = {"train": start_training} | dict.fromkeys(
+        ("generate", "style-mix", "interpolate"), make_pictures
+    ) | dict.fromkeys(("export", "features", "measure", "card"), run_model_command)  # fmt: skip
+    if args.command in run:
         try:
-            start_training(args) if args.command == "train" else make_pictures(args)
+            run[args.command](args)
         except (ValueError, OSError, ArithmeticError) as error:
             raise SystemExit(f"error: {error}") from None
     elif args.command == "warm":

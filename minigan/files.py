@@ -15,9 +15,16 @@ import zipfile
 
 import numpy as np
 
-KINDS = tuple(f"{paper}.{network}" for paper in ("stylegan1", "stylegan2")
-              for network in ("Generator", "Discriminator"))  # fmt: skip
-_FORMAT = "minigan 1"
+KINDS = {
+    f"{paper}.{network}": f"minigan.networks.{paper}"
+    for paper in ("stylegan1", "stylegan2")
+    for network in ("Generator", "Discriminator")
+} | {"features.Network": "minigan.features"}
+MODELS = pathlib.Path(__file__).parent / "models"  # what ships, each with a model card
+# What the lessons load, by what it is: the one place to change when a better one ships.
+ALIASES = {"portraits": "portraits32", "portraits-D": "portraits32-D", "factors": "factors32",
+           "identity": "identity32"}  # fmt: skip
+_FORMAT, _VERSION = "minigan", 1
 
 
 @contextlib.contextmanager
@@ -50,10 +57,11 @@ def replacing(path, mode="wb"):
         raise
 
 
-def save(path, networks, arrays=None, **meta):
+def save(path, networks, arrays=None, half=False, **meta):
     """Write {name: network}, further {name: array} and further JSON values, at once or not at all.
 
-    Raises: OSError if the file cannot be written.
+    half: the networks as float16, half the size; `read` makes them float32 again.
+    Raises: OSError if the file cannot be written; ValueError if half precision is too small.
     """
     held, described = dict(arrays or {}), {}
     for name, network in networks.items():
@@ -64,10 +72,36 @@ def save(path, networks, arrays=None, **meta):
             "buffers": list(network.buffers),
         }
         for key, value in (network.params | network.buffers).items():
-            held[f"{name}/{key}"] = value
-    text = json.dumps({"format": _FORMAT, "networks": described, **meta})
+            held[f"{name}/{key}"] = _halved(name, key, value) if half else value
+    text = json.dumps({"format": f"{_FORMAT} {_VERSION}", "networks": described, **meta})
     with replacing(path) as file:
         np.savez(file, meta_json=np.array(text), **held)
+
+
+def _halved(name, key, value):
+    with np.errstate(over="ignore"):
+        small = value.astype(np.float16)
+    if np.isinf(small).any():
+        raise ValueError(
+            f"save: {name}/{key} goes up to {np.abs(value).max():.3g}; expected at most 65504 for "
+            "half=True"
+        )
+    return small
+
+
+def shipped(name_or_path):
+    """The path of a network that comes with the package, by its name; other paths as they are.
+
+    Raises: FileNotFoundError for a bare name that is neither.
+    """
+    inside = MODELS / f"{ALIASES.get(name_or_path, name_or_path)}.npz"
+    plain = isinstance(name_or_path, str) and not set(name_or_path) & set("/\\.")
+    if plain and not inside.is_file() and not pathlib.Path(name_or_path).exists():
+        names = ", ".join(sorted(path.stem for path in MODELS.glob("*.npz")))
+        raise FileNotFoundError(
+            f"there is no file {name_or_path}; the shipped networks are {names}"
+        )
+    return inside if plain and inside.is_file() else pathlib.Path(name_or_path)
 
 
 def read(path):
@@ -83,42 +117,61 @@ def read(path):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta_json")))
-        described = meta.pop("networks")
-        if meta.pop("format") != _FORMAT:
+        word, version = meta.pop("format").split()
+        if word != _FORMAT:
             raise KeyError("format")
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError) as error:
+        described = meta.pop("networks") if int(version) == _VERSION else None
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError, TypeError) as error:
         raise ValueError(
             f"{path} is not a file of minigan's networks, or is damaged ({error})"
         ) from None
-    networks = {}
-    for name, about in described.items():
-        if about["kind"] not in KINDS:
-            raise ValueError(f"{path}: {name} is a {about['kind']!r}; expected one of {KINDS}")
-        module, _, cls = about["kind"].partition(".")
-        cls = getattr(importlib.import_module(f"minigan.networks.{module}"), cls)
-        config = cls.config_class(**about["config"])
-        mine = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
-        mine = {key.removeprefix(f"{name}/"): value for key, value in mine.items()}
-        fresh = cls.init(config, np.random.default_rng(0))
-        wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
-        if wanted != {key: a.shape for key, a in mine.items()}:
-            odd = sorted(
-                key for key in wanted.keys() | mine.keys()
-                if key not in mine or key not in wanted or mine[key].shape != wanted[key]
-            )  # fmt: skip
-            raise ValueError(f"{path}: {name} does not fit its configuration in {odd[:4]}")
-        buffers = {key: mine.pop(key) for key in about["buffers"]}
-        networks[name] = cls(config, mine, buffers)
-    return networks, arrays, meta
+    if described is None:
+        raise ValueError(
+            f"{path} is of format {version}; this minigan reads {_VERSION}: a newer one wrote it"
+        )
+    try:
+        return (
+            {name: _network(name, about, arrays) for name, about in described.items()},
+            arrays,
+            meta,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold what it says: {error}") from None
+
+
+def _network(name, about, arrays):
+    """The network of this name; takes its arrays out of `arrays`."""
+    if about["kind"] not in KINDS:
+        raise ValueError(f"{name} is a {about['kind']!r}; expected one of {', '.join(KINDS)}")
+    module, cls = KINDS[about["kind"]], about["kind"].rpartition(".")[2]
+    cls = getattr(importlib.import_module(module), cls)
+    config = cls.config_class(**about["config"])
+    mine = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
+    mine = {key.removeprefix(f"{name}/"): value for key, value in mine.items()}
+    fresh = cls.init(config, np.random.default_rng(0))
+    wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
+    if wanted != {key: a.shape for key, a in mine.items()}:
+        odd = sorted(
+            key for key in wanted.keys() | mine.keys()
+            if key not in mine or key not in wanted or mine[key].shape != wanted[key]
+        )  # fmt: skip
+        raise ValueError(f"{name} does not fit its configuration in {odd[:4]}")
+    mine = {k: a.astype(np.float32) if a.dtype == np.float16 else a for k, a in mine.items()}
+    buffers = {key: mine.pop(key) for key in about["buffers"]}
+    return cls(config, mine, buffers)
 
 
 def read_networks(path):
-    """The networks of a file, {"G": …, "D": …, "G_ema": …}: those it has.  Raises: as `read`."""
-    return read(path)[0]
+    """The networks of a file, {"G": …, "D": …, "G_ema": …}: those it has.
+
+    path: of a file, or a shipped name such as "portraits32-D".  Raises: as `read`.
+    """
+    return read(shipped(path))[0]
 
 
 def load(name_or_path):
-    """The generator of a file: the averaged one, "G_ema", where it has several.
+    """The generator of a file, or a shipped one by its name ("portraits"): the averaged one,
+    "G_ema", where there are several.
 
     Raises: as `read`; ValueError if the file has no generator.
     """

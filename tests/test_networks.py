@@ -1,6 +1,7 @@
 """Every network and loss: derivatives to second order, and what must hold of the architecture."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -248,6 +249,68 @@ def test_what_is_no_file_of_ours_is_said(tmp_path, rng):
         files.save(tmp_path / f"{name}.npz", {"G": G.replace(params=params)})
         with pytest.raises(ValueError, match="does not fit its configuration.*mapping.fc0.bias"):
             files.load(tmp_path / f"{name}.npz")
+
+
+def test_half_precision_is_half_the_file_and_nearly_the_network(rng, tmp_path):
+    G = G_CONFIGS[2].build(rng)
+    for half in (False, True):
+        files.save(tmp_path / f"{half}.npz", {"G": G}, half=half)
+    again = files.load(tmp_path / "True.npz")
+    for name, value in (G.params | G.buffers).items():
+        got = (again.params | again.buffers)[name]
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, value, rtol=1e-3, atol=1e-6)
+    sizes = [(tmp_path / f"{half}.npz").stat().st_size for half in (False, True)]
+    arrays = sum(a.size for a in (G.params | G.buffers).values())
+    assert sizes[0] - sizes[1] == pytest.approx(2 * arrays, rel=0.01)
+    wild = G.replace(params=G.params | {"mapping.fc0.bias": np.full(G.w_dim, 1e5, np.float32)})
+    with pytest.raises(ValueError, match="mapping.fc0.bias goes up to 1e.05"):
+        files.save(tmp_path / "wild.npz", {"G": wild}, half=True)
+    assert not (tmp_path / "wild.npz").exists()
+
+
+def resaved(path, to, **changes):
+    """A file of ours with other JSON in it."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    meta = json.loads(str(arrays.pop("meta_json"))) | changes
+    np.savez(to, meta_json=np.array(json.dumps(meta)), **arrays)
+
+
+def test_newer_and_inconsistent_files_are_said(rng, tmp_path):
+    path, to = tmp_path / "g.npz", tmp_path / "other.npz"
+    files.save(path, {"G": G_CONFIGS[2].build(rng)})
+    resaved(path, to, format="minigan 2")
+    with pytest.raises(ValueError, match="is of format 2; this minigan reads 1: a newer one"):
+        files.load(to)
+    resaved(path, to, format="maxigan 1")
+    with pytest.raises(ValueError, match="is not a file of minigan's networks"):
+        files.load(to)
+    for networks in (
+        {"G": {"kind": "stylegan9.Generator", "config": {}, "buffers": []}},
+        {"G": {"kind": "stylegan2.Generator", "config": {"depth": 3}, "buffers": []}},
+        {"G": {"kind": "stylegan2.Generator"}},
+        {"G": None},
+        [1],
+    ):
+        resaved(path, to, networks=networks)
+        with pytest.raises(ValueError, match="does not hold what it says"):
+            files.load(to)
+
+
+def test_a_file_cut_anywhere_is_one_error(rng, tmp_path):
+    whole = tmp_path / "whole.npz"
+    files.save(whole, {"G": G_CONFIGS[2].build(rng)})
+    data = whole.read_bytes()
+    for n in [0, 1, 10, *rng.integers(20, len(data), 20)]:
+        (tmp_path / "cut.npz").write_bytes(data[:n])
+        with pytest.raises(ValueError, match="is not a file of minigan's networks, or is damaged"):
+            files.load(tmp_path / "cut.npz")
+
+
+def test_a_name_that_does_not_ship_is_said():
+    with pytest.raises(FileNotFoundError, match="no file portraits999; the shipped networks are"):
+        files.load("portraits999")
 
 
 def test_an_array_that_needs_unpickling_is_refused(tmp_path):

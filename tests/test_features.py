@@ -1,0 +1,113 @@
+"""Networks that read portraits: their losses, their units, and that they learn."""
+
+import numpy as np
+import pytest
+
+from minigan import autograd, features, files
+from minigan.data import portraits
+
+TINY = {"channels": (4, 4, 4, 4), "features": 8, "embedding": 4}
+
+
+@pytest.fixture(params=["factors", "identity"])
+def network(request):
+    config = features.Config(task=request.param, **TINY)
+    return features.Network.init(config, np.random.default_rng(0))
+
+
+def test_reading_undoes_the_targets(rng):
+    """What a perfect network says is read back as the factors, in their own units."""
+    factors = portraits.sample_factors(50, rng)
+    config = features.Config(**TINY)
+
+    class Perfect(features.Network):
+        def outputs(self, images):
+            return features.targets(factors)
+
+    read = Perfect.init(config, rng).read(np.zeros((50, 3, 32, 32), np.float32))
+    for name, value in factors.items():
+        np.testing.assert_allclose(read[name], value, atol=2e-6, err_msg=name)
+
+
+def test_losses_by_other_formulas(rng):
+    factors = portraits.sample_factors(9, rng)
+    wanted = features.targets(factors)
+    outputs = rng.normal(size=wanted.shape)
+    total = 0.0
+    for f, first, last in features.columns():
+        y = outputs[:, first:last]
+        if f.choices:
+            p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
+            total -= np.log(p[np.arange(9), factors[f.name]]).mean()
+        else:
+            total += ((y - wanted[:, first:last]) ** 2).mean()
+    got = features.factors_loss(outputs, wanted)
+    assert got == pytest.approx(total / len(portraits.FACTORS), rel=1e-6)
+
+    z = rng.normal(size=(6, 3))
+    u = z / np.linalg.norm(z, axis=1, keepdims=True)
+    p = np.exp(u @ u.T / 0.1)
+    np.fill_diagonal(p, 0)
+    partner = p[np.arange(6), (np.arange(6) + 3) % 6]
+    want = -np.log(partner / p.sum(axis=1)).mean()
+    assert features.identity_loss(z) == pytest.approx(want, rel=1e-6)
+
+
+def test_gradients(network, rng):
+    images = rng.normal(size=(4, 3, 32, 32))
+    wanted = features.targets(portraits.sample_factors(4, rng)).astype(np.float64)
+    params = {name: p.astype(np.float64) for name, p in network.params.items()}
+
+    def loss(params):
+        y = network.replace(params=params).outputs(images)
+        return features.identity_loss(y) if wanted is None else features.factors_loss(y, wanted)
+
+    if network.config.task == "identity":
+        wanted = None
+    autograd.check_grads(loss, params, order=1, eps=1e-7)
+
+
+@pytest.mark.parametrize("task, start", [("factors", 1.0), ("identity", 3.4)])
+def test_training_learns(task, start, rng):
+    """After 3,000 drawings the loss on fresh ones is well below that of a network that guesses."""
+    network = features.train(features.Config(task=task), 3)
+    someone = features.people(64, rng)
+    images = features.draw(someone, rng)
+    if task == "factors":
+        loss = features.factors_loss(network.outputs(images), features.targets(someone))
+    else:
+        again = features.draw(features.people(64, rng, someone), rng)
+        loss = features.identity_loss(network.outputs(np.concatenate([images, again])))
+    assert loss < 0.8 * start
+
+
+def test_larger_pictures_are_averaged_in_blocks(network, rng):
+    small = rng.uniform(-1, 1, (3, 3, 32, 32)).astype(np.float32)
+    large = small.repeat(4, axis=2).repeat(4, axis=3)
+    np.testing.assert_allclose(network(large), network(small), atol=1e-5)
+    if network.config.task == "identity":
+        np.testing.assert_allclose(np.linalg.norm(network(small), axis=1), 1, atol=1e-5)
+
+
+def test_saved_and_loaded(network, tmp_path):
+    files.save(tmp_path / "f.npz", {"features": network}, half=True)
+    again = features.load(tmp_path / "f.npz")
+    assert again.config == network.config and again.fingerprint == network.fingerprint
+    other = network.replace(params=network.params | {"fc.bias": network.params["fc.bias"] + 1})
+    assert other.fingerprint != network.fingerprint
+
+
+@pytest.mark.parametrize(
+    "call, error",
+    [
+        (lambda n: features.Config(task="age"), "task is 'age'"),
+        (lambda n: features.Config(channels=(1, 2)), r"channels are \(1, 2\)"),
+        (lambda n: n(np.zeros((2, 3, 48, 48), np.float32)), r"shape \(2, 3, 48, 48\)"),
+        (lambda n: n(np.zeros((2, 1, 32, 32), np.float32)), r"shape \(2, 1, 32, 32\)"),
+        (lambda n: n(np.full((2, 3, 32, 32), np.nan, np.float32)), "NaN"),
+        (lambda n: n.replace(config=features.Config(task="identity")).read(np.zeros((1, 3, 32, 32))), "'factors'"),
+    ],
+)  # fmt: skip
+def test_bad_input(call, error, rng):
+    with pytest.raises(ValueError, match=error):
+        call(features.Network.init(features.Config(**TINY), rng))
