@@ -56,7 +56,7 @@ def start_training(args):
     for name in ("data", "seed", "kimg"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
-    runs.train(runs.override(config, settings), args.outdir, args.resume)
+    runs.train(runs.override(config, settings), args.outdir, args.resume, init=args.init)
 
 
 def add_picture_commands(commands):
@@ -145,6 +145,7 @@ def main():
     train.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in --outdir"
     )
+    train.add_argument("--init", help="a network file to begin with, perhaps of fewer pixels")
     train.add_argument("--seed", type=int, help="of weights, data and noise")
     train.add_argument("--kimg", type=float, help="thousands of pictures that D is to see")
     train.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=(

@@ -34,11 +34,12 @@ PRESETS = {
         D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
         batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=300, cooldown_kimg=60,
     ),
+    # Made to begin with portraits32's networks: --init portraits32-run/checkpoint.npz
     "portraits64": Config(
         G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
-                           channel_base=2048, channel_max=96),
-        D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=2048, channel_max=96),
-        batch=8, gamma=0.3, kimg=400,
+                           channel_base=1536, channel_max=64),
+        D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=1536, channel_max=64),
+        batch=8, gamma=0.2, mixing_prob=0.5, ema_kimg=10.0, kimg=300, cooldown_kimg=60,
     ),
     # StyleGAN as in 2019: progressive growing, styles mixed.  Only R1 is lazy, for the time's sake.
     "portraits32-2019": Config(
@@ -123,12 +124,43 @@ def override(config, settings):
     return dataclasses.replace(config, **changes)
 
 
-def train(config, folder, resume=False, on_tick=None):
+def transfer(state, path):
+    """The state with what the networks of a file have under the same name and in the same shape.
+
+    So a run can begin from another's networks, of a smaller resolution too: what G lacks there adds
+    nothing to the picture at first, its toRGB starts at 0.  D and G_ema come from the file too, as
+    far as it has them.  Raises: as `files.read`; ValueError if nothing fits.
+    """
+    theirs, changes, copied = files.read_networks(path), {}, 0
+    given = {"G": ("G", "G_ema"), "G_ema": ("G_ema", "G"), "D": ("D",)}
+    for mine, names in given.items():
+        network = getattr(state, mine)
+        source = next((theirs[name] for name in names if name in theirs), None)
+        if source is None:
+            continue
+        parts = {}
+        for part in ("params", "buffers"):
+            parts[part], old = dict(getattr(network, part)), getattr(source, part)
+            for name, value in parts[part].items():
+                if name in old and old[name].shape == value.shape:
+                    parts[part][name] = old[name]
+                    copied += part == "params"
+                elif name.endswith("torgb.weight"):
+                    parts[part][name] = np.zeros_like(value)
+        changes[mine] = network.replace(**parts)
+    if not copied:
+        raise ValueError(f"no parameter of {path} fits the networks of this config; expected a file "
+                         "of the same kind of networks, as wide as these")  # fmt: skip
+    return dataclasses.replace(state, **changes)
+
+
+def train(config, folder, resume=False, on_tick=None, init=None):
     """Train until config.kimg; returns the last `training.State`.
 
     folder: made if missing.  resume: go on from its checkpoint, which must be of the same config
     but for kimg and the intervals of saving.  on_tick(state, row), if given, is called after each
-    checkpoint.  Ctrl-C saves and returns.  A progress bar is shown unless MINIGAN_QUIET=1.
+    checkpoint.  init: a file whose networks to begin with; see `transfer`.  Ctrl-C saves and
+    returns.  A progress bar is shown unless MINIGAN_QUIET=1.
     Raises: ValueError, FileNotFoundError, FileExistsError for a folder, config or data that do not
     fit; OSError if a checkpoint cannot be written, the older one being intact; training.Diverged.
     """
@@ -140,8 +172,10 @@ def train(config, folder, resume=False, on_tick=None):
     else:
         if checkpoint.exists():
             raise FileExistsError(f"{checkpoint} exists; resume it, or name another folder")
-        folder.mkdir(parents=True, exist_ok=True)
         state, rows = training.start(config), []
+        if init is not None:
+            state = transfer(state, init)
+        folder.mkdir(parents=True, exist_ok=True)
         reals, _ = data.batch(0, 64)
         images.write_png(folder / "reals.png", images.grid(reals, 8))
         _save(folder, config, state, rows)

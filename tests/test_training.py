@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from minigan import augment, autograd, files, losses, optim, runs, training
+from minigan import augment, autograd, features, files, losses, ops, optim, runs, training
 from minigan.data import images
 from minigan.networks import stylegan1, stylegan2
 
@@ -515,6 +515,36 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
     files.save(tmp_path / "net.npz", {"G": training.start(TINY).G})
     with pytest.raises(ValueError, match="expected a training checkpoint"):
         runs.restore(tmp_path / "net.npz", TINY)
+
+
+def test_a_run_begins_with_the_networks_of_another(tmp_path):
+    """The larger generator first shows the smaller one's pictures, enlarged; what is new is noted."""
+    runs.train(TINY, tmp_path / "small")
+    path = tmp_path / "small" / "checkpoint.npz"
+    old = files.read_networks(path)
+    config = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
+    state = runs.transfer(training.start(config), path)
+    z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
+    small = old["G_ema"](z)
+    filt = state.G_ema.buffers["synthesis.b16.resample_filter"]
+    np.testing.assert_allclose(state.G_ema(z), ops.upsample2d(small, filt), atol=1e-5)
+    for name in ("G", "D"):
+        for key, value in old[name].params.items():
+            got = getattr(state, name).params.get(key)
+            assert got is None or got.shape != value.shape or np.array_equal(got, value), key
+    assert np.array_equal(state.D.params["b8.conv0.weight"], old["D"].params["b8.conv0.weight"])
+    again = runs.train(config, tmp_path / "large", init=path)
+    assert again.images == 40
+    with pytest.raises(ValueError, match="no parameter of .* fits the networks of this config"):
+        runs.train(GROWING, tmp_path / "other", init=_unfit(tmp_path))
+    assert not (tmp_path / "other").exists()
+
+
+def _unfit(folder):
+    config = features.Config(channels=(2, 2, 2, 2), features=4)
+    network = features.Network.init(config, np.random.default_rng(0))
+    files.save(folder / "unfit.npz", {"features": network})
+    return folder / "unfit.npz"
 
 
 def command(*args):
