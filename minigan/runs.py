@@ -32,7 +32,7 @@ PRESETS = {
         G=stylegan2.Config(img_resolution=32, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
                            channel_base=1536, channel_max=64),
         D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
-        batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=300, cooldown_kimg=60,
+        batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=150,
     ),
     # Made to begin with portraits32's networks: --init portraits32-run/checkpoint.npz
     "portraits64": Config(
@@ -149,8 +149,10 @@ def transfer(state, path):
                     parts[part][name] = np.zeros_like(value)
         changes[mine] = network.replace(**parts)
     if not copied:
-        raise ValueError(f"no parameter of {path} fits the networks of this config; expected a file "
-                         "of the same kind of networks, as wide as these")  # fmt: skip
+        raise ValueError(
+            f"no parameter of {path} fits the networks of this config; expected a file of the same "
+            "kind of networks, as wide as these"
+        )
     return dataclasses.replace(state, **changes)
 
 

@@ -33,8 +33,8 @@ class Config:
     g_lr: float = 0.002
     d_lr: float = 0.002
     beta2: float = 0.99  # of Adam; β₁ is 0
-    loss: str = "logistic"  # or "wgan-gp"
-    gamma: float = 0.1  # of R1; 0: none
+    loss: str = "logistic"  # or "relativistic", which has R2 beside R1 (R3GAN), or "wgan-gp"
+    gamma: float = 0.1  # of R1 (and R2); 0: none
     r1_interval: int = 16  # R1 in every 16th step, 16-fold (lazy, StyleGAN2 §3.1); 1: in each
     pl_weight: float = 0.0  # of path length; StyleGAN2 has 2
     pl_interval: int = 4
@@ -69,8 +69,13 @@ class Config:
             if kind in (bool, str) and not isinstance(value, kind):
                 wanted = "True or False" if kind is bool else "a word"
                 raise ValueError(f"Config: {name} is {value!r}; expected {wanted}")
-        if self.loss not in ("logistic", "wgan-gp"):
-            raise ValueError(f"Config: loss is {self.loss!r}; expected 'logistic' or 'wgan-gp'")
+        if self.loss not in ("logistic", "relativistic", "wgan-gp"):
+            raise ValueError(
+                f"Config: loss is {self.loss!r}; expected 'logistic', 'relativistic' or 'wgan-gp'"
+            )
+        if self.loss == "relativistic" and self.gamma and self.r1_interval == 1:
+            raise ValueError("Config: r1_interval is 1; expected 2 or more for 'relativistic', "
+                             "whose penalties are a phase of their own")  # fmt: skip
         for name in ("img_resolution", "img_channels", "c_dim"):
             if getattr(self.G, name) != getattr(self.D, name):
                 raise ValueError(
@@ -112,7 +117,7 @@ class Config:
 
     @property
     def _lazy_r1(self):
-        return self.loss == "logistic" and self.gamma > 0 and self.r1_interval > 1
+        return self.loss != "wgan-gp" and self.gamma > 0 and self.r1_interval > 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,18 +185,18 @@ def _advance(config, state, data, rng):
         state = _grown(config, state)
         stats["lod"] = state.G.config.lod
     try:
-        state, stats["g_loss"] = _g_main(config, state, data, rng)
-        if config.pl_weight and state.step % config.pl_interval == 0:
-            state, stats["pl_length"] = _g_path_length(config, state, data, rng)
         real, c = data.batch(state.images, config.batch)
         if config.mirror:
             flips = rng.random(config.batch) < 0.5
             real = np.where(flips[:, None, None, None], real[:, :, :, ::-1], real)
         if config.grow:
             real = stylegan1.fade_reals(state.D.config, real)
+        state, stats["g_loss"] = _g_main(config, state, data, real, c, rng)
+        if config.pl_weight and state.step % config.pl_interval == 0:
+            state, stats["pl_length"] = _g_path_length(config, state, data, rng)
         state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
         if config._lazy_r1 and state.step % config.r1_interval == 0:
-            state, stats["r1"] = _d_r1(config, state, real, c, rng)
+            state, stats["r1"] = _d_r1(config, state, data, real, c, rng)
     except (Diverged, toy.NotFinite) as error:
         raise Diverged(f"training came apart at step {state.step} ({error})") from None
     images = state.images + config.batch
@@ -276,14 +281,19 @@ def _where(run):
     return found[0] if found else None
 
 
-def _g_main(config, state, data, rng):
+def _g_main(config, state, data, real, real_c, rng):
     z, c = _latents(config, data, rng, config.batch)
     aug, D = _augmented(config, state, rng), state.D
-    judge = losses.g_wgan if config.loss == "wgan-gp" else losses.g_nonsaturating
+    relativistic = config.loss == "relativistic"
+    real_logits = D(aug(real), real_c) if relativistic else None
 
     def loss(params):
         fake, w_mean = _generate(config, state.G.replace(params=params), z, c, rng)
-        return judge(D(aug(fake), c)), w_mean
+        logits = D(aug(fake), c)
+        if relativistic:
+            return losses.g_relativistic(real_logits, logits), w_mean
+        judge = losses.g_wgan if config.loss == "wgan-gp" else losses.g_nonsaturating
+        return judge(logits), w_mean
 
     state, value, w_mean = _learn(config, state, "G", loss)
     beta = config.G.mapping_kwargs.w_avg_beta
@@ -324,6 +334,8 @@ def _d_main(config, state, data, real, c, rng):
         if config.loss == "wgan-gp":
             value = losses.d_wgan(real_logits, fake_logits)
             value = value + losses.gradient_penalty(lambda x: D(x, c), real_seen, fake_seen, t)
+        elif config.loss == "relativistic":
+            value = losses.d_relativistic(real_logits, fake_logits)
         else:
             value = losses.d_logistic(real_logits, fake_logits)
             if config.gamma and config.r1_interval == 1:
@@ -336,13 +348,18 @@ def _d_main(config, state, data, real, c, rng):
     return dataclasses.replace(state, signs=signs, signs_count=count), value
 
 
-def _d_r1(config, state, real, c, rng):
+def _d_r1(config, state, data, real, c, rng):
     aug = _augmented(config, state, rng)
     weight = config.gamma * config.r1_interval
+    sets = [(real, c)]
+    if config.loss == "relativistic":  # R2 (Mescheder et al. 2018): the same penalty on fakes
+        z, fake_c = _latents(config, data, rng, len(real))
+        sets.append((_generate(config, state.G, z, fake_c, rng)[0], fake_c))
 
     def loss(params):
         D = state.D.replace(params=params)  # its slope is that through the augmentation
-        return losses.r1_penalty(lambda x: D(aug(x), c), real, weight), None
+        penalties = [losses.r1_penalty(lambda x, c=c: D(aug(x), c), x, weight) for x, c in sets]
+        return sum(penalties[1:], penalties[0]), None
 
     state, value, _ = _learn(config, state, "D", loss)
     return state, value / config.r1_interval

@@ -16,6 +16,18 @@ def test_logistic_losses_are_cross_entropies(rng):
     assert losses.g_nonsaturating(fake) == pytest.approx(-np.mean(np.log(sigmoid(fake))))
 
 
+def test_relativistic_losses_judge_pairs(rng):
+    real, fake = rng.normal(0, 3, (2, 50, 1))
+    want = np.mean([np.log(1 + np.exp(f - r)) for r, f in zip(real, fake, strict=True)])
+    assert losses.d_relativistic(real, fake) == pytest.approx(want)
+    assert losses.g_relativistic(real, fake) == pytest.approx(losses.d_relativistic(fake, real))
+    assert losses.d_relativistic(real + 9, fake + 9) == pytest.approx(
+        want
+    )  # only differences count
+    check_grads(lambda x: losses.d_relativistic(x, fake), real, order=2)
+    check_grads(lambda x: losses.g_relativistic(real, x), fake, order=2)
+
+
 def test_losses_do_not_overflow():
     far = np.array([[1e4], [-1e4]], np.float32)
     for value in (losses.d_logistic(far, far), losses.g_nonsaturating(far)):

@@ -35,7 +35,10 @@ GROWING = dataclasses.replace(
     D=stylegan1.DiscriminatorConfig(img_resolution=16, channel_base=64, channel_max=8),
     grow=(0.012, 0.012), r1_interval=1, loss="wgan-gp",
 )  # fmt: skip
-CONFIGS = {"tiny": TINY, "everything": EVERYTHING, "growing": GROWING}
+RELATIVISTIC = dataclasses.replace(TINY, loss="relativistic", r1_interval=2)
+CONFIGS = {
+    "tiny": TINY, "everything": EVERYTHING, "growing": GROWING, "relativistic": RELATIVISTIC
+}  # fmt: skip
 
 
 def same(a, b):
@@ -93,6 +96,29 @@ def test_learning_rates_cool_down_at_the_end():
     # β₁ = 0 and a fresh state: each step is lr times the gradient's sign.
     assert moved(0).max() == pytest.approx(config.g_lr, rel=1e-3)
     assert moved(350).max() == pytest.approx(config.g_lr / 2, rel=1e-3)
+
+
+def test_relativistic_penalties_fall_on_reals_and_fakes(monkeypatch):
+    """Of the three phases of a step, the losses get pairs and the penalty both sets."""
+    seen = []
+    real_penalty = losses.r1_penalty
+    monkeypatch.setattr(
+        losses,
+        "r1_penalty",
+        lambda D, x, gamma: seen.append((x, gamma)) or real_penalty(D, x, gamma),
+    )
+    config = RELATIVISTIC
+    state, data = training.start(config), runs.open_data(config)
+    training.advance(config, state, data)
+    (real, weight), (fake, same_weight) = seen
+    assert np.array_equal(real, data.batch(0, 4)[0]) and not np.array_equal(real, fake)
+    assert weight == same_weight == config.gamma * 2
+    logits = []
+    monkeypatch.setattr(
+        losses, "g_relativistic", lambda r, f: logits.append(r) or losses.softplus(np.mean(r - f))
+    )
+    training.advance(config, state, data)
+    np.testing.assert_allclose(logits[0], state.D(data.batch(0, 4)[0]))
 
 
 def test_a_step_is_a_function_of_its_state():
@@ -460,7 +486,8 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
         ({"kimg": -1}, "kimg is -1; expected a number from 0"),
         ({"kimg": 0}, "kimg is 0; expected more than 0"),
         ({"gamma": "much"}, "gamma is 'much'; expected a number from 0"),
-        ({"g_lr": float("nan")}, "g_lr is nan; expected a number from 0"),
+        ({"loss": "hinge"}, "loss is 'hinge'; expected 'logistic', 'relativistic' or 'wgan-gp'"),
+        ({"loss": "relativistic", "r1_interval": 1}, "r1_interval is 1; expected 2 or more"),
         ({"mirror": 1}, "mirror is 1; expected True or False"),
         ({"data": 3}, "data is 3; expected a word"),
         ({"seed": -1}, "seed is -1; expected a whole number from 0"),
