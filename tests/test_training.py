@@ -486,6 +486,7 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
         ({"kimg": -1}, "kimg is -1; expected a number from 0"),
         ({"kimg": 0}, "kimg is 0; expected more than 0"),
         ({"gamma": "much"}, "gamma is 'much'; expected a number from 0"),
+        ({"g_lr": float("nan")}, "g_lr is nan; expected a number from 0"),
         ({"loss": "hinge"}, "loss is 'hinge'; expected 'logistic', 'relativistic' or 'wgan-gp'"),
         ({"loss": "relativistic", "r1_interval": 1}, "r1_interval is 1; expected 2 or more"),
         ({"mirror": 1}, "mirror is 1; expected True or False"),
