@@ -110,9 +110,8 @@ def _generator_card(name, G, made, path):
     nets = "\n".join(f"    {k}: {config[k]}" for k in ("G", "D"))
     return "\n\n".join([
         "## How it was made",
-        f"`python -m minigan train --config {name} --outdir runs/{name}`, then `python -m minigan "
-        f"export --run runs/{name} --name {name}`. Seed {config['seed']} of weights, data and "
-        f"noise; {made['images'] / 1000:g} kimg of drawn portraits; "
+        f"The run of the shipped weights, after what is said above: seed {config['seed']} of "
+        f"weights, data and noise; {made['images'] / 1000:g} kimg of drawn portraits; "
         f"{made['seconds'] / 60:.0f} minutes by the log, with other work beside it; "
         f"{made['machine']}. G has {sizes[0]:,} parameters, {sizes[1]:.2f} MB as float16.",
         "<details><summary>The configuration</summary>\n\n" + nets + "\n" + changed
@@ -180,8 +179,8 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def _spread(values, digits, scale=1.0):
-    values = np.asarray(values) * scale
+def _spread(values, digits):
+    values = np.asarray(values)
     return f"{values.mean():.{digits}f} ± {values.std(ddof=1):.{digits}f}"
 
 
@@ -195,15 +194,15 @@ def report(G, reader, data=None, images_seen=0, n=N):
         f"### Distances to {n} drawings",
     ]
     rows = [
-        [name, _spread(row["frechet"], 3), _spread(row["kernel"], 3, 1000),
+        [name, _spread(row["frechet"], 3), _spread(row["kernel"], 2),
          _spread(row["precision"], 3), _spread(row["recall"], 3)]
         for name, row in measure.distances(G, reader, n).items()
     ]  # fmt: skip
-    parts.append(table([f"N = {n} of", f"FFD-factors32-N{n}", "kernel distance × 10³",
+    parts.append(table([f"N = {n} of", f"FFD-factors32-N{n}", "kernel distance",
                         "precision (k = 3, N = 2000)", "recall"], rows))  # fmt: skip
     parts.append("### Smoothness and separability")
     rows = [[name, _spread(values, 2)] for name, values in measure.path_lengths(G, reader).items()]
-    parts.append(table(["feature path length, N = 500", "mean ± std"], rows))
+    parts.append(table(["feature path length, N = 200", "mean ± std"], rows))
     found = measure.separability(G, reader, n)
     numbers = sum(not f.choices and f.name != "background" for f in portraits.FACTORS)
     parts.append(f"Linear separability of {numbers} factors (1 is perfect, {2**numbers} is chance; "

@@ -74,7 +74,7 @@ def distances(G, reader, n=N, seeds=SEEDS):
     return found
 
 
-def path_lengths(G, reader, n=500, seeds=SEEDS):
+def path_lengths(G, reader, n=200, seeds=SEEDS):
     """{"z full": [per seed], "z end", "w full", "w end"}: `metrics.feature_path_length`."""
     return {
         f"{space} {sampling}": [

@@ -34,7 +34,7 @@ PRESETS = {
         D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
         batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=150,
     ),
-    # Made to begin with portraits32's networks: --init portraits32-run/checkpoint.npz
+    # As wide as portraits32, to begin with its networks: --init portraits32 portraits32-D
     "portraits64": Config(
         G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
                            channel_base=1536, channel_max=64),
@@ -124,14 +124,16 @@ def override(config, settings):
     return dataclasses.replace(config, **changes)
 
 
-def transfer(state, path):
-    """The state with what the networks of a file have under the same name and in the same shape.
+def transfer(state, paths):
+    """The state with what networks of some files have under the same name and in the same shape.
 
     So a run can begin from another's networks, of a smaller resolution too: what G lacks there adds
-    nothing to the picture at first, its toRGB starts at 0.  D and G_ema come from the file too, as
-    far as it has them.  Raises: as `files.read`; ValueError if nothing fits.
+    nothing to the picture at first, its toRGB starts at 0.  D and G_ema come from the files too, as
+    far as they have them.  Raises: as `files.read`; ValueError if nothing fits.
     """
-    theirs, changes, copied = files.read_networks(path), {}, 0
+    theirs, changes, copied = {}, {}, 0
+    for path in paths:
+        theirs |= files.read_networks(path)
     given = {"G": ("G", "G_ema"), "G_ema": ("G_ema", "G"), "D": ("D",)}
     for mine, names in given.items():
         network = getattr(state, mine)
@@ -150,8 +152,8 @@ def transfer(state, path):
         changes[mine] = network.replace(**parts)
     if not copied:
         raise ValueError(
-            f"no parameter of {path} fits the networks of this config; expected a file of the same "
-            "kind of networks, as wide as these"
+            f"no parameter of {', '.join(map(str, paths))} fits the networks of this config; "
+            "expected a file of the same kind of networks, as wide as these"
         )
     return dataclasses.replace(state, **changes)
 
@@ -161,7 +163,7 @@ def train(config, folder, resume=False, on_tick=None, init=None):
 
     folder: made if missing.  resume: go on from its checkpoint, which must be of the same config
     but for kimg and the intervals of saving.  on_tick(state, row), if given, is called after each
-    checkpoint.  init: a file whose networks to begin with; see `transfer`.  Ctrl-C saves and
+    checkpoint.  init: files whose networks to begin with; see `transfer`.  Ctrl-C saves and
     returns.  A progress bar is shown unless MINIGAN_QUIET=1.
     Raises: ValueError, FileNotFoundError, FileExistsError for a folder, config or data that do not
     fit; OSError if a checkpoint cannot be written, the older one being intact; training.Diverged.

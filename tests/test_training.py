@@ -551,7 +551,7 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
     path = tmp_path / "small" / "checkpoint.npz"
     old = files.read_networks(path)
     config = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
-    state = runs.transfer(training.start(config), path)
+    state = runs.transfer(training.start(config), [path])
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     small = old["G_ema"](z)
     filt = state.G_ema.buffers["synthesis.b16.resample_filter"]
@@ -561,10 +561,10 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
             got = getattr(state, name).params.get(key)
             assert got is None or got.shape != value.shape or np.array_equal(got, value), key
     assert np.array_equal(state.D.params["b8.conv0.weight"], old["D"].params["b8.conv0.weight"])
-    again = runs.train(config, tmp_path / "large", init=path)
+    again = runs.train(config, tmp_path / "large", init=[path])
     assert again.images == 40
     with pytest.raises(ValueError, match="no parameter of .* fits the networks of this config"):
-        runs.train(GROWING, tmp_path / "other", init=_unfit(tmp_path))
+        runs.train(GROWING, tmp_path / "other", init=[_unfit(tmp_path)])
     assert not (tmp_path / "other").exists()
 
 

@@ -1,0 +1,107 @@
+"""What ships: it loads, it is what its card says, and the cards' tables are those of the files."""
+
+import re
+
+import numpy as np
+import pytest
+
+import minigan
+from minigan import cards, features, files, measure
+
+GENERATORS = ["portraits32", "portraits32-2019"]
+CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
+
+
+def test_every_network_has_a_card_and_is_small():
+    names = {path.stem for path in files.MODELS.glob("*.npz")}
+    assert {name.removesuffix("-D") for name in names} == set(CARDS)
+    assert {f"{name}-D" for name in GENERATORS} <= names
+    assert set(files.ALIASES.values()) <= names
+    for name in names:
+        assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
+
+
+@pytest.mark.parametrize("name", ["portraits", *GENERATORS])
+def test_a_generator_makes_pictures_that_its_latent_decides(name, rng):
+    G = minigan.load(name)
+    img = G(rng.standard_normal((32, G.z_dim), np.float32))
+    assert img.shape == (32, 3, 32, 32) and img.dtype == np.float32 and np.abs(img).max() < 2
+    assert np.std(img, axis=0).mean() > 0.2  # the drawings have 0.34
+    D = files.read_networks(f"{files.ALIASES.get(name, name)}-D")["D"]
+    fresh, _ = features.portraits.sample(32, 32, rng)
+    worse = rng.uniform(-1, 1, fresh.shape).astype(np.float32)
+    assert np.mean(D(fresh)) > np.mean(D(worse))
+
+
+def test_the_reader_reads(rng):
+    """Well above guessing, at least for what its card calls easy."""
+    found = measure.reading(features.load("factors"), 400)
+    easy = (
+        "hair_style",
+        "hair_color",
+        "glasses",
+        "clothes",
+        "skin",
+        "yaw",
+        "pitch",
+        "smile",
+        "background",
+    )
+    assert all(found[name][1] > 0.85 for name in easy), found
+
+
+def test_the_identity_network_knows_a_person_again():
+    found = measure.recognition(features.load("identity"), 300)
+    assert found["auc"] > 0.98 and found["same"] > 0.8 > 0.2 > found["other"]
+
+
+def numbers(text):
+    return [float(v) for v in re.findall(r"(?<![\w.])−?-?\d+\.\d+", text)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_made_from_its_file(name):
+    """The measures again, from the shipped file: the card's text but for the last digits."""
+    card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
+    made = cards.tables(name)
+    then = card.split("## Measures\n\n")[1].strip()
+    strip = re.compile(r"-?\d+(\.\d+)?|\*\*")
+    words = [
+        re.sub(r"\W+", " ", strip.sub("", text))
+        for text in (then.split("not:")[0], made.split("not:")[0])
+    ]
+    assert words[0] == words[1]
+    one, two = (numbers(text.split("### What the latents")[0]) for text in (then, made))
+    assert len(one) == len(two) > 5
+    np.testing.assert_allclose(one, two, rtol=0.1, atol=0.05)
+
+
+def test_export_and_card_of_a_run(tmp_path, monkeypatch):
+    """From a training run to the shipped files, and a card whose hand-written part stays."""
+    from minigan import runs
+    from tests.test_training import TINY
+
+    config = runs.override(TINY, {"G.img_resolution": 32, "D.img_resolution": 32})
+    runs.train(config, tmp_path / "run")
+    cards.export(tmp_path / "run", "tiny", tmp_path)
+    G = files.load(tmp_path / "tiny.npz")
+    whole = files.load(tmp_path / "run" / "checkpoint.npz")
+    z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
+    np.testing.assert_allclose(G(z), whole(z), atol=0.02)
+    assert list(files.read_networks(tmp_path / "tiny-D.npz")) == ["D"]
+    (tmp_path / "tiny.md").write_text("# tiny\n\nBy hand.\n\n")
+    monkeypatch.setattr(cards, "report", lambda *args: "the tables")
+    for _ in range(2):  # twice gives the same
+        cards.write("tiny", tmp_path)
+    text = (tmp_path / "tiny.md").read_text()
+    assert (
+        text.startswith("# tiny\n\nBy hand.\n\n<!-- from here on made by")
+        and text.count("the tables") == 1
+    )
+    assert text.count("By hand.") == 1 and "0.04 kimg of drawn portraits" in text
+    for picture in re.findall(r"\]\(([^)]+\.png)\)", text):
+        assert (tmp_path / picture).stat().st_size > 500
+    with pytest.raises(ValueError, match="expected a training checkpoint"):
+        files.save(tmp_path / "run" / "checkpoint.npz", {"G": G})
+        cards.export(tmp_path / "run", "tiny", tmp_path)
