@@ -33,21 +33,6 @@ def g_nonsaturating(fake_logits):
     return np.mean(softplus(-fake_logits))
 
 
-def d_relativistic(real_logits, fake_logits):
-    """D's loss: mean softplus(D(fake) − D(real)), pair by pair.  Logits [N, 1]; returns ().
-
-    Jolicoeur-Martineau 2018 (arXiv 1807.00734); R3GAN's, there with R1 and R2 (arXiv 2501.05441,
-    Eq. 2).  A fake is judged beside a real one, not against a fixed mark, so that no region of the
-    data can be left out for long.
-    """
-    return np.mean(softplus(fake_logits - real_logits))
-
-
-def g_relativistic(real_logits, fake_logits):
-    """G's loss: mean softplus(D(real) − D(fake)), the same game the other way.  Returns ()."""
-    return np.mean(softplus(real_logits - fake_logits))
-
-
 def r1_penalty(discriminator, images, gamma):
     """(γ/2)·mean ‖∇ₓ D(x)‖² over real images x; the square is summed over channels and positions.
 
@@ -100,3 +85,18 @@ def gradient_penalty(discriminator, real, fake, t, weight=10.0, target=1.0):
     slopes = autograd.grad(lambda x: np.sum(discriminator(x)))(between)
     norms = np.sqrt(np.sum(np.square(np.reshape(slopes, (len(real), -1))), axis=1))
     return (weight / target**2) * np.mean(np.square(norms - target))
+
+
+def d_relativistic(real_logits, fake_logits):
+    """D's loss: mean softplus(D(fake) − D(real)), pair by pair.  Logits [N, 1]; returns ().
+
+    Jolicoeur-Martineau 2018 (arXiv 1807.00734); R3GAN's, there with R1 and R2 (arXiv 2501.05441,
+    Eq. 2).  A fake is judged beside a real one, not against a fixed mark, so that no region of the
+    data can be left out for long.
+    """
+    return np.mean(softplus(fake_logits - real_logits))
+
+
+def g_relativistic(real_logits, fake_logits):
+    """G's loss: mean softplus(D(real) − D(fake)), the same game the other way.  Returns ()."""
+    return np.mean(softplus(real_logits - fake_logits))

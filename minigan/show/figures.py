@@ -79,7 +79,7 @@ def images(rows, title, alt, titles=None, scale=2.0):
     n = max(len(x) for x in rows.values())
     side = 0.32 * scale
     room = 0.075 * max(len(label) for label in rows)  # for the labels
-    size = (max(n * side + room + 0.1, 0.095 * len(title)),
+    size = (max(n * side + room + 0.1, 0.112 * len(title)),
             len(rows) * side + 0.38 + 0.25 * bool(titles))  # fmt: skip
     fig, axes = new(len(rows), n, size, title, squeeze=False)
     fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
