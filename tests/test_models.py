@@ -17,6 +17,10 @@ def test_every_network_has_a_card_and_is_small():
     assert {name.removesuffix("-D") for name in names} == set(CARDS)
     assert {f"{name}-D" for name in GENERATORS} <= names
     assert set(files.ALIASES.values()) <= names
+    for name in CARDS:
+        card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
+        above, _, made = card.partition(cards.MARK.format(name))
+        assert "## Known faults" in above and "## Measures" in made, name
     for name in names:
         assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
 
