@@ -38,7 +38,11 @@ def lab(tmp_path_factory):
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
     log = open(folder / "log", "w")  # noqa: SIM115
-    server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    # settings and workspaces of its own: else the tabs that this user last had open open too
+    settings = {"JUPYTER_CONFIG_DIR": "config", "JUPYTERLAB_SETTINGS_DIR": "settings",
+                "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}  # fmt: skip
+    env = os.environ | {name: str(folder / part) for name, part in settings.items()}
+    server = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     for _ in range(120):
         try:
