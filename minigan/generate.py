@@ -24,6 +24,8 @@ def parse_range(text):
             or (dash and int(last) < int(first))
         ):
             raise ValueError(f"{text!r} is no list of whole numbers; expected such as 0-3,7")
+        if dash and int(last) - int(first) >= 1_000_000:
+            raise ValueError(f"{text!r} names more than a million numbers; expected fewer")
         found += range(int(first), int(last if dash else first) + 1)
     return found
 

@@ -1,6 +1,31 @@
-"""What a notebook shows: figures with alt text (`figures`) and the package's own source."""
+"""What a notebook shows: figures with alt text (`figures`), the package's own source, and widgets.
+
+The widgets (`live`, `widgets`, `insides`, `walks`) need ipywidgets, which `minigan[lab]` installs;
+it is imported when the first of them is used.
+"""
+
+import importlib
 
 from minigan.show.figures import COLOURS, images, new, picture, png, signals
 from minigan.show.source import source
 
-__all__ = ["COLOURS", "images", "new", "picture", "png", "signals", "source"]
+_WIDGETS = {
+    "psi_slider": "widgets", "style_mixer": "widgets", "direction_slider": "widgets",
+    "noise_lab": "insides", "layer_browser": "insides", "latent_walk": "walks",
+}  # fmt: skip
+
+__all__ = ["COLOURS", "images", "new", "picture", "png", "signals", "source", *_WIDGETS]
+
+
+def __getattr__(name):
+    if name not in _WIDGETS:
+        raise AttributeError(f"module 'minigan.show' has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"minigan.show.{_WIDGETS[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "ipywidgets":
+            raise
+        raise ImportError(
+            f"show.{name} needs ipywidgets, which is not installed; pip install 'minigan[lab]'"
+        ) from None
+    return getattr(module, name)

@@ -1,0 +1,144 @@
+"""A walk between latents, straight in z or straight in w; played in the browser, saved as a film.
+
+    show.latent_walk(G)
+
+Read first: `live.py`.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import ipywidgets
+import numpy as np
+from PIL import Image
+
+from minigan import files
+from minigan.data.images import to_uint8
+from minigan.metrics import slerp
+from minigan.show import live, svg
+
+
+def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
+    """From seed to seed along arcs in z (left) and straight lines in w (right).
+
+    seeds: text, 2 to 8; frames: of the whole walk, 2 to 240, drawn ahead, so that playing needs no
+    kernel.  folder: where the buttons save walk.gif and walk.mp4.
+    Returns a widget.  Raises: TypeError, ValueError.
+    """
+    live.check_generator("latent_walk", G)
+    live.check_number("latent_walk", "frames", frames, 2, 240)
+    live.check_number("latent_walk", "psi", psi, -1, 1.5)
+    drawn = {}
+
+    def draw(seeds, psi):
+        numbers = live.seeds("seeds", seeds, 8)
+        if len(numbers) < 2:
+            raise ValueError(f"seeds: {seeds!r}; expected two or more, to walk between")
+        both = [
+            np.concatenate([G.synthesis(part) for part in np.array_split(ws, -(-frames // 8))])
+            for ws in _paths(G, live.latents(G, numbers), frames, psi)
+        ]
+        drawn["x"] = both
+        pairs = [
+            live.pictures(np.stack(pair), 2, f"Frame {i + 1} of {frames}: z on the left, w on the "
+                          "right", 128)
+            for i, pair in enumerate(zip(*both, strict=True))
+        ]  # fmt: skip
+        steps = [
+            np.sqrt(np.mean(np.diff(x, axis=0) ** 2, axis=tuple(range(1, x.ndim)))) for x in both
+        ]
+        return live.Seen([*pairs, _steps(steps)], _said(steps))
+
+    slider = live.Number("frame", 0, 0, frames - 1, 1)
+    play = ipywidgets.Play(value=0, min=0, max=frames - 1, interval=80, repeat=True)
+    ipywidgets.jslink((play, "value"), (slider.slider, "value"))
+    one_at_a_time = live.stacked(slider, play)
+
+    def arrange(views):
+        return ipywidgets.Box([one_at_a_time(views[:-1]), views[-1]],
+                              layout=ipywidgets.Layout(flex_flow="row wrap"))  # fmt: skip
+
+    def save(kind, write):
+        path = pathlib.Path(folder, f"walk.{kind}")
+        write(path, _film(drawn["x"]))
+        return f"saved {path}"
+
+    return live.Live(
+        "A walk through z and through w",
+        {"seeds": live.field("seeds", seeds), "psi": live.psi_slider(psi)}, draw,
+        {"save GIF": lambda: save("gif", write_gif), "save MP4": lambda: save("mp4", write_mp4)},
+        arrange, still=[0, frames // 4, frames // 2, -1],
+    )  # fmt: skip
+
+
+def _paths(G, z, frames, psi):
+    """ws along the arcs in z, and along the lines in w: two [frames, num_ws, w_dim]."""
+    t = np.linspace(0, len(z) - 1, frames)
+    i = np.minimum(t.astype(int), len(z) - 2)
+    share = (t - i)[:, None].astype(np.float32)
+    arcs = slerp(z[i], z[i + 1], share).astype(np.float32)
+    ws = G.mapping(z, truncation_psi=psi)
+    share = share[:, :, None]
+    return G.mapping(arcs, truncation_psi=psi), ws[i] + share * (ws[i + 1] - ws[i])
+
+
+def _steps(steps):
+    """A Frame of how far each step moves the picture."""
+    top = max(max(s.max() for s in steps), 1e-6)
+    p = svg.Plot("How far each step moves the picture", (0, len(steps[0])), (0, 1.15 * top), "step",
+                 "root mean square")  # fmt: skip
+    for s, colour, dash in zip(steps, ("concat_z", "w"), ("4 3", ""), strict=True):
+        p.line(np.arange(1, len(s) + 1), s, colour, dash=dash)
+    for s, name in zip(steps, "zw", strict=True):
+        p.words(int(np.argmax(s)) + 1, s.max(), name)
+    return live.plot(p, "The change from frame to frame: z dashed, w in full")
+
+
+def _said(steps):
+    parts = [f"{name}: {s.sum():.2f} in all, largest step {s.max() / s.mean():.1f} times the mean"
+             for name, s in zip("zw", steps, strict=True)]  # fmt: skip
+    return (
+        "Left: arcs in z. Right: straight lines in w. The way the picture moves: "
+        + "; ".join(parts)
+        + "."
+    )
+
+
+# ---- films ---------------------------------------------------------------------------------------
+
+
+def _film(both, side=256):
+    """uint8 [frames, H, W, 3]: z's picture beside w's, each magnified to about `side` pixels."""
+    if both[0].ndim == 3:
+        raise ValueError("a film is of pictures; signals have none. Use the slider")
+    pixels = np.concatenate([to_uint8(x) for x in both], axis=2)
+    times = max(1, side // pixels.shape[1])
+    return pixels.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def write_gif(path, film, seconds=0.08):
+    """film uint8 [frames, H, W, 3] as an animated GIF, at once or not at all."""
+    first, *rest = (Image.fromarray(frame) for frame in film)
+    with files.replacing(path) as file:
+        first.save(file, "gif", save_all=True, append_images=rest, duration=1000 * seconds, loop=0)
+
+
+def write_mp4(path, film, seconds=0.08):
+    """film as MP4, by ffmpeg.  Raises: FileNotFoundError, in words, where ffmpeg is missing."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise FileNotFoundError(
+            "MP4 needs the program ffmpeg, which is not installed; GIF does not"
+        )
+    _, height, width, _ = film.shape
+    with tempfile.TemporaryDirectory(dir=pathlib.Path(path).parent) as room:
+        made = pathlib.Path(room, "walk.mp4")
+        command = [ffmpeg, "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                   "-s", f"{width}x{height}", "-r", f"{1 / seconds:g}", "-i", "-",
+                   "-pix_fmt", "yuv420p", str(made)]  # fmt: skip
+        done = subprocess.run(command, input=film.tobytes(), capture_output=True)
+        if done.returncode:
+            raise OSError(f"ffmpeg could not write {path}: {done.stderr.decode()[-200:]}")
+        made.replace(path)

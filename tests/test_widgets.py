@@ -1,0 +1,319 @@
+"""The widgets without a browser: what they draw is what the generator gives; tests/test_browser.py
+has the rest."""
+
+import io
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import minigan
+from minigan import generate, layers, show, toy
+from minigan.data.images import grid, to_uint8
+from minigan.show import live, svg, walks, widgets
+
+
+@pytest.fixture(scope="module")
+def G():
+    return minigan.load("portraits32")
+
+
+@pytest.fixture(scope="module")
+def T():
+    return toy.Generator.init(toy.Config(), np.random.default_rng(0), 0.1)
+
+
+def tiles(view, columns, side):
+    """The pictures of a grid's PNG, without the line of white between them."""
+    pixels = np.array(Image.open(io.BytesIO(view.value)))
+    rows = len(pixels) // (side + 1)
+    cells = pixels.reshape(rows, side + 1, columns, side + 1, 3).swapaxes(1, 2)
+    return cells.reshape(rows * columns, side + 1, side + 1, 3)[:, :side, :side]
+
+
+def z_of(G, *seeds):
+    return np.concatenate([generate.latent(seed, G.z_dim) for seed in seeds])
+
+
+# ---- what each shows -----------------------------------------------------------------------------
+
+
+def test_psi_slider_shows_what_the_generator_gives(G):
+    panel = show.psi_slider(G, "3, 5-6", psi=0.5)
+    panel.controls["psi"].value = 0.35
+    panel.controls["cutoff"].value = 2
+    expected = G(z_of(G, 3, 5, 6), truncation_psi=0.35, truncation_cutoff=2)
+    np.testing.assert_array_equal(tiles(panel.views[0], 3, 32), to_uint8(expected))
+    assert "ψ = 0.35 in layers 0–1 of 8" in panel.text.value
+    assert "0.35" in panel.views[0].tooltip
+
+
+def test_at_psi_0_all_pictures_are_the_average_one(G):
+    panel = show.psi_slider(G)
+    before = tiles(panel.views[0], 6, 32)
+    assert (before[0] != before[1]).any()
+    panel.controls["psi"].value = 0.0
+    seen = tiles(panel.views[0], 6, 32)
+    assert (seen == seen[:1]).all()
+    assert "every w is the average w̄" in panel.text.value and "differ by 0.000" in panel.text.value
+
+
+@pytest.mark.parametrize("psi, words", [
+    (1.0, "as the mapping gave it"), (-0.5, "on the other side of w̄, at 0.50"), (1.5, "at 1.50"),
+])  # fmt: skip
+def test_psi_slider_says_where_w_lies(G, psi, words):
+    assert words in show.psi_slider(G, "0", psi).text.value
+
+
+def test_a_truncation_of_no_layer_is_said_to_do_nothing(G):
+    assert "changes nothing" in show.psi_slider(G, "0-1", 0.3, cutoff=0).text.value
+
+
+def test_style_mixer_is_the_grid_of_the_paper(G):
+    panel = show.style_mixer(G, "0-1", "7, 8, 9", "coarse")
+    a, b = G.mapping(z_of(G, 0, 1)), G.mapping(z_of(G, 7, 8, 9))
+    seen = tiles(panel.views[0], 4, 32).reshape(3, 4, 32, 32, 3)
+    assert (seen[0, 0] == 255).all()
+    np.testing.assert_array_equal(seen[0, 1:], to_uint8(G.synthesis(b)))
+    np.testing.assert_array_equal(seen[1:, 0], to_uint8(G.synthesis(a)))
+    for i in range(2):
+        for j in range(3):
+            ws = np.concatenate([b[j : j + 1, :3], a[i : i + 1, 3:]], axis=1)
+            near = np.abs(seen[1 + i, 1 + j].astype(int) - to_uint8(G.synthesis(ws))[0])
+            assert near.max() <= 1  # another batch size, another order of summing
+
+
+def test_style_mixers_presets_crossover_and_boxes_agree(G):
+    panel = show.style_mixer(G)
+    presets, crossover = panel.children[1:3]
+    ticked = lambda: [i for i in range(8) if panel.controls[f"layer{i}"].value]  # noqa: E731
+    assert ticked() == [3, 4, 5] and presets.value == "middle"
+    presets.value = "fine"
+    assert ticked() == [6, 7] and "layers 6–7" in panel.text.value
+    crossover.slider.value = 2
+    assert ticked() == [2, 3, 4, 5, 6, 7] and presets.value == "own"
+    panel.controls["layer4"].value = False
+    assert "layers 2–3, 5–7" in panel.text.value
+    for i in (2, 3, 5):
+        panel.controls[f"layer{i}"].value = False
+    assert presets.value == "fine"
+    panel.controls["layer6"].value = panel.controls["layer7"].value = False
+    assert "no layer" in panel.text.value
+
+
+def test_a_preset_draws_once(G, monkeypatch):
+    panel, drawn = show.style_mixer(G), []
+    monkeypatch.setattr(panel, "_show", drawn.append)
+    panel.children[1].value = "coarse"
+    assert len(drawn) == 1
+
+
+@pytest.mark.parametrize("num_ws, parts", [
+    (8, [[0, 1, 2], [3, 4, 5], [6, 7]]), (10, [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+])  # fmt: skip
+def test_thirds(num_ws, parts):
+    assert list(widgets._thirds(num_ws).values()) == parts
+
+
+def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):
+    panel = show.noise_lab(G, 4, "off")
+    off = tiles(panel.views[0], 3, 32)
+    np.testing.assert_array_equal(off[0], to_uint8(G(z_of(G, 4), noise_mode="none"))[0])
+    assert "same picture" in panel.text.value
+    panel.children[1].value = "const"
+    np.testing.assert_array_equal(tiles(panel.views[0], 3, 32)[0], to_uint8(G(z_of(G, 4)))[0])
+    panel.controls["b32.conv1"].value = "resample"
+    some = tiles(panel.views[0], 3, 32)
+    assert "Drawn anew in b32.conv1:" in panel.text.value and (some[0] != some[1]).any()
+    before = panel.views[0].value
+    button = next(c for c in panel.children[2].children if "again" in getattr(c, "description", ""))
+    button.click()
+    assert panel.views[0].value != before
+
+
+def test_latent_walk_begins_and_ends_at_its_seeds_and_plays_in_the_browser(G):
+    panel = show.latent_walk(G, "2-4", frames=9, psi=1.0)
+    expected = to_uint8(G(z_of(G, 2, 3, 4)))
+    for frame, picture in zip((0, 4, 8), expected, strict=True):
+        for seen in tiles(panel.views[frame], 2, 32):
+            assert np.abs(seen.astype(int) - picture).max() <= 1
+    left, right = tiles(panel.views[2], 2, 32)
+    assert (left != right).any()
+    stack = panel.children[2].children[0].children[1]
+    assert len(stack.children) == 9 and stack.selected_index == 0
+
+
+def test_films(tmp_path, G, monkeypatch):
+    panel = show.latent_walk(G, "0-1", frames=5, folder=tmp_path)
+    gif, mp4 = (c for c in panel.children[1].children if "save" in getattr(c, "description", ""))
+    gif.click()
+    assert f"saved {tmp_path / 'walk.gif'}" in panel.message.value
+    film = Image.open(tmp_path / "walk.gif")
+    assert (film.n_frames, film.size) == (5, (512, 256))
+    monkeypatch.setattr(walks.shutil, "which", lambda name: None)
+    mp4.click()
+    assert "needs the program ffmpeg" in panel.message.value
+    assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]
+
+
+def test_a_film_of_signals_is_refused_in_words(T, tmp_path):
+    panel = show.latent_walk(T, "0-1", frames=4, folder=tmp_path)
+    next(c for c in panel.children[1].children if "GIF" in getattr(c, "description", "")).click()
+    assert "signals have none" in panel.message.value and not list(tmp_path.iterdir())
+
+
+def test_layer_browser_shows_the_maps_that_the_layer_gives(G):
+    panel = show.layer_browser(G, 6)
+    panel.controls["layer"].value = "b8.conv1"
+    found = {}
+    with layers.watch(lambda name, y: found.update({name: y})):
+        picture = G(z_of(G, 6))
+    y = found["synthesis.b8.conv1"][0]
+    assert f"{len(y)} maps of 8²" in panel.text.value
+    assert (
+        f"standard deviation {y.std():.3f}, from {y.min():.2f} to {y.max():.2f}" in panel.text.value
+    )
+    shown = tiles(panel.views[0], 8, 8)
+    brightest = np.unravel_index(y[:64].argmax(), y[:64].shape)
+    sums = shown.astype(int).sum(axis=-1)
+    assert sums[brightest] == sums.max()
+    np.testing.assert_array_equal(tiles(panel.views[2], 1, 32), to_uint8(picture))
+
+
+def test_spectrum_finds_a_wave():
+    wave = np.sin(2 * np.pi * 5 * np.arange(32) / 32) * np.ones((3, 32, 1))
+    from minigan.show import insides
+
+    points = ET.fromstring(insides._spectrum(wave, "x").data).find(".//{*}polyline").get("points")
+    heights = [float(p.split(",")[1]) for p in points.split()]
+    assert int(np.argmin(heights)) + 1 == 5  # the top of the drawing is its least y
+
+
+def test_direction_slider_moves_w(G):
+    direction = np.random.default_rng(0).standard_normal(G.w_dim)
+    panel = show.direction_slider(G, direction, "1-2", limit=2.0)
+    panel.controls["psi"].value, panel.controls["t"].value = 1.0, 2.0
+    panel.controls["first"].value, panel.controls["last"].value = 2, 4
+    ws = np.array(G.mapping(z_of(G, 1, 2)))
+    ws[:, 2:5] += (2 * direction).astype(np.float32)
+    np.testing.assert_array_equal(tiles(panel.views[0], 2, 32), to_uint8(G.synthesis(ws)))
+
+
+@pytest.mark.parametrize("make", [show.psi_slider, show.style_mixer, show.noise_lab, show.latent_walk,
+                                  lambda G: show.direction_slider(G, np.ones(len(G.w_avg)))])  # fmt: skip
+def test_the_toy_has_them_too(make, T):
+    panel = make(T)
+    assert panel.views[0].format == "svg+xml" and not panel.message.value
+    for view in panel.views:
+        if view.format == "svg+xml":
+            ET.fromstring(view.value)
+
+
+# ---- what goes wrong -----------------------------------------------------------------------------
+
+DOOR = [
+    (lambda G: show.psi_slider("portraits"), "psi_slider: G is str; expected a Generator"),
+    (lambda G: show.psi_slider(G, psi="0.7"), "psi is '0.7'; expected a number from -1 to 1.5"),
+    (lambda G: show.psi_slider(G, psi=7), "psi is 7; expected a number from -1 to 1.5"),
+    (lambda G: show.psi_slider(G, cutoff=9), "cutoff is 9; expected a number from 0 to 8"),
+    (lambda G: show.psi_slider(G, seeds=10**30), "expected 1 to 16 whole numbers below 2³²"),
+    (lambda G: show.psi_slider(G, seeds="0-99999999999999"), "expected 1 to 16 whole numbers"),
+    (lambda G: show.psi_slider(G, seeds=-1), "seeds: '-1'; expected 1 to 16 whole numbers"),
+    (lambda G: show.style_mixer(G, "0", "0-8"), "columns: '0-8'; expected 1 to 8 whole numbers"),
+    (lambda G: show.style_mixer(G, preset="rough"), "preset is 'rough'; expected coarse, middle"),
+    (lambda G: show.noise_lab(None), "noise_lab: G is NoneType; expected a Generator"),
+    (lambda G: show.noise_lab(G, mode="loud"), "mode is 'loud'; expected off, const, resample"),
+    (lambda G: show.latent_walk(G, "5"), "expected two or more, to walk between"),
+    (lambda G: show.latent_walk(G, frames=1), "frames is 1; expected a number from 2 to 240"),
+    (lambda G: show.direction_slider(G, np.ones(3)), "expected floats of shape [64] or [8, 64]"),
+    (lambda G: show.direction_slider(G, np.full(64, np.nan)), "direction holds 64 NaN"),
+    (lambda G: show.layer_browser(toy.Generator.init(toy.Config(), np.random.default_rng(0))),
+     "expected a generator of images"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, words", DOOR, ids=[words[:30] for _, words in DOOR])
+def test_bad_input_is_refused_at_the_door(G, call, words):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call(G)
+    assert words in str(error.value)
+
+
+def test_a_typed_mistake_is_answered_in_words_and_the_widget_goes_on(G):
+    panel = show.psi_slider(G)
+    before = panel.views[0].value
+    for typed in ("1" + "0" * 30, "two", "", "3-1", "0-20"):
+        panel.controls["seeds"].value = typed
+        assert 'role="alert"' in panel.message.value and f"{typed!r}"[1:-1] in panel.message.value
+        assert panel.views[0].value == before
+    panel.controls["seeds"].value = "9"
+    assert panel.message.value == "" and panel.views[0].value != before
+
+
+def test_any_exception_of_a_callback_appears_below():
+    import ipywidgets
+
+    control = ipywidgets.IntText(1)
+
+    def draw(n):
+        return live.Seen([live.Frame(bytes([n]), "a", 1)], f"{1 / n:.2f} & <b>")
+
+    panel = live.Live("x", {"n": control}, draw)
+    control.value = 0
+    assert "<b>ZeroDivisionError</b>: division by zero" in panel.message.value
+    control.value = 4
+    assert panel.message.value == "" and panel.views[0].value == b"\x04"
+
+
+def test_a_saved_notebook_has_the_pictures_as_they_were(G):
+    panel = show.psi_slider(G, "0-1")
+    first = panel.views[0].value
+    panel.controls["psi"].value = 0.2
+    bundle = panel._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    import base64
+
+    assert base64.b64encode(first).decode() in bundle["text/html"]
+    assert 'alt="2 generated pictures at ψ = 1.00"' in bundle["text/html"]
+    assert "as the mapping gave it" in bundle["text/html"]
+
+
+def test_without_ipywidgets_only_the_widgets_are_missing():
+    code = (
+        "import sys; sys.modules['ipywidgets'] = None\n"
+        "from minigan import show\nshow.new()\n"
+        "try: show.psi_slider\nexcept ImportError as e: print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "show.psi_slider needs ipywidgets" in done.stdout and "minigan[lab]" in done.stdout
+
+
+# ---- plots ---------------------------------------------------------------------------------------
+
+
+def test_a_plot_is_well_formed_and_puts_points_where_they_belong():
+    p = svg.Plot("a < b & c", (0, 10), (-1, 1), "x", "y", (200, 100))
+    p.line([0, 10], [-1, 1])
+    p.words(5, 0, "<here>")
+    root = ET.fromstring(p.data)
+    assert {"a < b & c", "<here>"} <= {t.text for t in root.iter() if t.text}
+    points = root.find(".//{*}polyline").get("points").split()
+    (x0, y0), (x1, y1) = (tuple(map(float, point.split(","))) for point in points)
+    assert x0 < x1 and y0 > y1 and 0 < x0 < x1 < 200 and 0 < y1 < y0 < 100
+
+
+@pytest.mark.parametrize("low, high", [(-1, 1.5), (0, 0.003), (-40, 12), (0, 36), (0, 1e-6)])
+def test_ticks_are_few_and_inside(low, high):
+    ticks = svg._ticks(low, high)
+    assert 2 <= len(ticks) <= 7 and low - 1e-9 <= ticks[0] < ticks[-1] <= high + 1e-9
+    assert "-0" not in [f"{t:g}" for t in ticks]
+
+
+def test_grid_of_pictures_is_magnified_by_a_whole_number(G):
+    frame = live.pictures(G(z_of(G, 0, 1, 2)), 2, "three")
+    assert frame.width == 2 * 33 * 3
+    plain = grid(G(z_of(G, 0)), 1)
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(frame.data)))[:32, :32], plain)
