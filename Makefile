@@ -1,7 +1,7 @@
 ## make lab      JupyterLab on the first lesson
 ## make check    a quick proof that this machine runs the course
 ## make test     everything but the slow tests
-## make slow     the slow tests; they need chromium
+## make slow     the slow tests, and those in a browser (chromium)
 ## make release  exercises/ from solutions/
 ## Each installs what it needs into .venv the first time, and nothing the second.
 
@@ -51,7 +51,7 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval notebooks solutions
 
 slow: $(STAMP)
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -m 'slow or browser' -rs
 
 release: $(STAMP)
 	$(BIN)/python -m minigan.grading release

@@ -26,3 +26,23 @@ def golden():
         return arrays, json.loads(str(arrays["meta_json"]))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """A running JupyterLab: `tests.jupyter.Lab`."""
+    from tests.jupyter import Lab
+
+    with Lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium: `tests.jupyter.Chromium`."""
+    from tests import jupyter
+
+    if jupyter.chromium() is None:
+        pytest.skip("no chromium on this machine; apt-get install chromium")
+    with jupyter.Chromium() as browser:
+        yield browser

@@ -26,12 +26,15 @@ def T():
     return toy.Generator.init(toy.Config(), np.random.default_rng(0), 0.1)
 
 
-def tiles(view, columns, side):
-    """The pictures of a grid's PNG, without the line of white between them."""
-    pixels = np.array(Image.open(io.BytesIO(view.value)))
+def split(pixels, columns, side):
+    """The pictures of a grid [H, W, 3], without the lines of white between them."""
     rows = len(pixels) // (side + 1)
     cells = pixels.reshape(rows, side + 1, columns, side + 1, 3).swapaxes(1, 2)
     return cells.reshape(rows * columns, side + 1, side + 1, 3)[:, :side, :side]
+
+
+def tiles(view, columns, side):
+    return split(np.array(Image.open(io.BytesIO(view.value))), columns, side)
 
 
 def z_of(G, *seeds):

@@ -27,9 +27,12 @@ from minigan.show import svg
 
 _STYLE = """<style>
 .minigan-live { border-left: 3px solid #0072B2; padding: 4px 0 4px 10px }
-.minigan-live img { max-width: 100%; height: auto }
+.minigan-live img { max-width: calc(100% - 4px); height: auto }
 .minigan-pixels { image-rendering: pixelated }
-.minigan-live.jupyter-widgets-disconnected::after {
+.minigan-live.jupyter-widgets-disconnected::after,
+.jp-NotebookPanel:has(.jp-Notebook-ExecutionIndicator:is(
+  [data-status="disconnected"], [data-status="unknown"], [data-status="dead"]))
+  .minigan-live::after {
   content: "The kernel is gone: run this cell again, and the controls will answer.";
   color: #B00020; font-weight: bold }
 </style>"""
@@ -223,8 +226,17 @@ class Number(ipywidgets.HBox):
         self.field = kinds[0](**given, description=name, layout=ipywidgets.Layout(width="160px"))
         self.slider = kinds[1](**given, readout=False, layout=ipywidgets.Layout(width=width))
         super().__init__([self.field, self.slider], value=value)
-        ipywidgets.jslink((self.field, "value"), (self.slider, "value"))
-        traitlets.link((self.slider, "value"), (self, "value"))
+        if whole:  # inside the browser, so that frames drawn ahead need no kernel
+            ipywidgets.jslink((self.field, "value"), (self.slider, "value"))
+        for part in (self.field, self.slider):
+            # rounded: 0.45 is 0.4499999999999999 by the slider's reckoning
+            part.observe(lambda c: setattr(self, "value", round(c.new, 6)), "value")
+
+    @traitlets.observe("value")
+    def _follow(self, change):
+        for part in (self.field, self.slider):
+            if abs(part.value - change.new) > 1e-6:
+                part.value = change.new
 
 
 def psi_slider(value):

@@ -163,8 +163,9 @@ def style_mixer(G, rows="0-2", columns="3-6", preset="middle"):
     crossover.observe(lambda c: choose(range(c.new, G.num_ws)), "value")
     for box in boxes:
         box.observe(lambda c: panel.holding or name_them(), "value")
-    title, *rest = panel.children
-    panel.children = [title, presets, crossover, *rest]
+    title, fields, *rest = panel.children
+    fields.children, ticks = fields.children[:2], ipywidgets.Box(boxes, layout=fields.layout)
+    panel.children = [title, presets, crossover, ticks, fields, *rest]
     return panel
 
 
