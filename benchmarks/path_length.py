@@ -4,7 +4,7 @@
     python benchmarks/path_length.py --weight 2
 
 Each trains portraits32 for 40 kimg (some 20 minutes of one core) in runs/path-length-WEIGHT, goes
-on there if it was stopped, and writes notebooks/09_path_length-WEIGHT.csv, which lesson 09 reads.
+on there if it was stopped, and writes notebooks/results/path_length-WEIGHT.csv, which lesson 09 reads.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main():
         kimg = int(path.stem.removeprefix("network"))
         G = files.read_networks(path)["G_ema"]
         rows.append({"pl_weight": f"{weight:g}"} | row(G, reader, kimg))
-    with files.replacing(ROOT / "notebooks" / f"09_path_length-{weight:g}.csv", "w") as file:
+    with files.replacing(ROOT / "notebooks" / "results" / f"path_length-{weight:g}.csv", "w") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

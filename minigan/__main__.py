@@ -129,13 +129,16 @@ def main():
     toy = commands.add_parser("toy", help="the one-dimensional style-GAN of Part 1")
     toy.add_argument("--no-adain", action="store_true", help="leave AdaIN out")
     toy.add_argument("--seed", type=int, default=0)
-    compare = toy.add_subparsers(dest="action").add_parser(
-        "compare", help="modulation against concatenation, over several seeds"
-    )
-    compare.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    compare.add_argument("--steps", type=int, default=None, help="default: as in toy_training")
-    compare.add_argument("--jobs", type=int, default=2, help="toys trained at the same time")
-    compare.add_argument("--out", default="notebooks/results/toy_compare.csv")
+    actions = toy.add_subparsers(dest="action")
+    for name, what in (
+        ("compare", "modulation against concatenation, over several seeds"),
+        ("mixing", "with mixing regularisation and without, over several seeds"),
+    ):
+        action = actions.add_parser(name, help=what)
+        action.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+        action.add_argument("--steps", type=int, default=None, help="default: as in toy_training")
+        action.add_argument("--jobs", type=int, default=2, help="toys trained at the same time")
+        action.add_argument("--out", default=f"notebooks/results/toy_{name}.csv")
     train = commands.add_parser("train", help="train a generator and its discriminator")
     train.add_argument(
         "--config", help="a preset of runs.py (portraits32); on resuming, the checkpoint's"
@@ -171,11 +174,12 @@ def main():
 
         warm(args.all)
         portraits.draw({}, 8)
-    elif args.action == "compare":
-        from minigan import toy_compare, toy_training
+    elif args.action:
+        from minigan import toy_compare, toy_mixing, toy_training
 
         steps = toy_training.Training().steps if args.steps is None else args.steps
-        print(toy_compare.summary(toy_compare.compare(args.seeds, steps, args.out, args.jobs)))
+        table = {"compare": toy_compare, "mixing": toy_mixing}[args.action]
+        print(table.summary(table.compare(args.seeds, steps, args.out, args.jobs)))
     else:
         toy_report(not args.no_adain, args.seed)
 

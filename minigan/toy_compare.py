@@ -74,17 +74,25 @@ def run(style, seed, steps):
 def compare(seeds, steps, path, jobs=1):
     """Run all styles and seeds, `jobs` at a time, and write the CSV file `path` in one go.
 
-    Returns the rows.  Raises: FileNotFoundError, before any training, if path's folder is missing.
+    Returns the rows.  Raises: as `write_table`.
+    """
+    tasks = [(style, seed, steps) for seed in seeds for style in toy.STYLES]
+    return write_table(path, COLUMNS, run, tasks, jobs)
+
+
+def write_table(path, columns, run, tasks, jobs=1):
+    """run(*task) for every task, `jobs` processes at a time; the rows it gives, as a CSV file.
+
+    Returns the rows.  Raises: FileNotFoundError, before any task, if path's folder is missing.
     """
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"compare: path is {path}, but there is no folder {folder}")
-    tasks = [(style, seed, steps) for seed in seeds for style in toy.STYLES]
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         rows = list(pool.map(run, *zip(*tasks, strict=True)))
     temporary = f"{path}.{os.getpid()}.tmp"
     with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
