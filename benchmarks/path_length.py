@@ -68,7 +68,9 @@ def main():
         kimg = int(path.stem.removeprefix("network"))
         G = files.read_networks(path)["G_ema"]
         rows.append({"pl_weight": f"{weight:g}"} | row(G, reader, kimg))
-    with files.replacing(ROOT / "notebooks" / "results" / f"path_length-{weight:g}.csv", "w") as file:
+    with files.replacing(
+        ROOT / "notebooks" / "results" / f"path_length-{weight:g}.csv", "w"
+    ) as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -37,6 +37,12 @@ def test_generate(network, tmp_path):
     assert np.array_equal(picture(tmp_path / "seed0007.png"), wanted)
 
 
+def test_a_range_of_seeds_without_end_is_refused():
+    assert generate.parse_range("0-3,7") == [0, 1, 2, 3, 7]
+    with pytest.raises(ValueError, match="more than a million"):
+        generate.parse_range("0-99999999999999")
+
+
 def test_style_mix(network, tmp_path):
     args = ("--rows", "1,2", "--cols", "3,4,5", "--styles", "0-1", "--outdir", tmp_path)
     assert command("style-mix", "--network", network, *args).returncode == 0

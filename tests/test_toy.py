@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from minigan import autograd, metrics, toy, toy_compare, toy_training
+from minigan import autograd, metrics, toy, toy_compare, toy_mixing, toy_training
 from minigan.data import signals
 
 CONFIG = toy.Config(z_dim=4, w_dim=3, channels=5, d_channels=5, num_layers=2)
@@ -415,3 +415,48 @@ def test_training_approaches_the_data_and_uses_its_latent():
     before, after = (toy_compare.evaluate(g, np.random.default_rng(1)) for g in (start, G))
     assert after["distance"] < 0.15 < before["distance"]
     assert after["w_share"] > 0.8
+
+
+# ---- mixing regularisation -----------------------------------------------------------------------
+
+
+def test_follows_knows_whose_factor_it_is():
+    class Two:
+        """Layers before 4 set the position, those after it the width; nothing else varies."""
+
+        num_ws, z_dim = 8, 2
+
+        def mapping(self, z):
+            return np.repeat(z[:, None], 8, axis=1)
+
+        def synthesis(self, ws):
+            squash = lambda x, low, high: low + (high - low) / (1 + np.exp(-2 * x))  # noqa: E731
+            factors = np.zeros((len(ws), 4))
+            factors[:, 0] = squash(ws[:, 3, 0], 0.3, 0.7)
+            factors[:, 1] = squash(ws[:, 4, 1], 0.05, 0.14)
+            factors[:, 2] = 5.0
+            return signals.clean(factors)
+
+    found = toy_mixing.follows(Two(), np.random.default_rng(0))
+    assert found["position"][0] > 0.95 and found["position"][1] < 0.05
+    assert found["width"][1] > 0.9 and found["width"][0] < 0.05
+    assert max(found["frequency"]) < 0.05
+
+
+def test_the_committed_table_of_mixing_is_complete():
+    root = pathlib.Path(__file__).parent.parent
+    rows = toy_compare.read(root / "notebooks/results/toy_mixing.csv")
+    assert [(r["mixing_prob"], r["seed"]) for r in rows] == [
+        (p, s) for s in range(5) for p in toy_mixing.PROBS
+    ]
+    assert "over 5 seeds, 1200 steps" in toy_mixing.summary(rows)
+
+
+@pytest.mark.slow
+def test_the_table_of_mixing_in_miniature(tmp_path):
+    path = tmp_path / "table.csv"
+    toy_mixing.compare([0, 1], 20, path, jobs=2)
+    rows = toy_compare.read(path)
+    assert len(rows) == 4 and set(rows[0]) == set(toy_mixing.COLUMNS)
+    again = toy_mixing.run(0.9, 1, 20)
+    assert {k: float(f"{v:.5g}") for k, v in again.items()} == rows[3]

@@ -97,12 +97,17 @@ def _ticks(low, high):
 
 
 def signals(x, columns, low=-2.0, high=2.0, side=(110, 80)):
-    """Signals [N, 1, L] in a grid of small frames: (SVG bytes, width in CSS pixels)."""
+    """Signals [N, 1, L] in a grid of small frames: (SVG bytes, width in CSS pixels).
+
+    The place of a signal of NaN stays empty.
+    """
     width, height = side
     rows = -(-len(x) // columns)
     t = np.linspace(4, width - 4, x.shape[2])
     parts = []
     for i, signal in enumerate(x[:, 0]):
+        if np.isnan(signal).any():
+            continue
         left, top = i % columns * width, i // columns * height
         y = top + height - (np.clip(signal, low, high) - low) / (high - low) * height
         points = " ".join(f"{left + a:.1f},{b:.1f}" for a, b in zip(t, y, strict=True))

@@ -134,7 +134,7 @@ def style_mixer(G, rows="0-2", columns="3-6", preset="middle"):
         mixed = np.repeat(a, len(b), axis=0)
         mixed[:, layers] = np.tile(b, (len(a), 1, 1))[:, layers]
         x = np.reshape(G.synthesis(mixed), (len(a), len(b), *xa.shape[1:]))
-        blank = np.full_like(xa[:1], 1 if xa.ndim == 4 else 0)
+        blank = np.full_like(xa[:1], 1 if xa.ndim == 4 else np.nan)
         cells = [blank, xb] + [
             part for one, row in zip(xa, x, strict=True) for part in (one[None], row)
         ]
