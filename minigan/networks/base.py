@@ -18,7 +18,8 @@ class Sized:
     """A configuration whose layers have channels by resolution: img_resolution, channel_base, …"""
 
     def __post_init__(self):
-        check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1)
+        sizes = {name: 1 for name in ("z_dim", "w_dim") if hasattr(self, name)}  # of generators
+        check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1, **sizes)
         if self.channel_base < self.img_resolution:
             raise ValueError(
                 f"{type(self).__qualname__}: channel_base is {self.channel_base}; expected at "
@@ -28,6 +29,10 @@ class Sized:
     def channels(self, res):
         """Channels of the layers at this resolution."""
         return min(self.channel_base // res, self.channel_max)
+
+    def build(self, rng):
+        """Its network with fresh weights, float32.  rng: numpy.random.Generator."""
+        return self.network.init(self, rng)
 
 
 def check_config(config, **at_least):
@@ -56,6 +61,10 @@ def resolutions(config):
 
 
 class _Network:
+    def __init_subclass__(cls):
+        if "config_class" in vars(cls):  # a paper's own class: what its configuration builds
+            cls.config_class.network = cls
+
     def replace(self, **changes):
         """A copy with another config, params or buffers."""
         return dataclasses.replace(self, **changes)

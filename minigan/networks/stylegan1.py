@@ -61,16 +61,11 @@ class Config(_Common):
         if not isinstance(self.mapping_kwargs, MappingConfig):  # a dict, from a file
             object.__setattr__(self, "mapping_kwargs", MappingConfig(**self.mapping_kwargs))
         super().__post_init__()
-        base.check_config(self, z_dim=1, w_dim=1)
 
     @property
     def layers(self):
         """What takes a style and noise, and its resolution: {"b4.conv0": 4, "b4.conv1": 4, …}."""
         return {f"b{res}.conv{i}": res for res in base.resolutions(self) for i in (0, 1)}
-
-    def build(self, rng):
-        """A generator with fresh weights."""
-        return Generator.init(self, rng)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +80,6 @@ class DiscriminatorConfig(_Common):
     mbstd_group_size: int = 4
     mbstd_num_channels: int = 1
     lod: float = 0.0
-
-    def build(self, rng):
-        """A discriminator with fresh weights."""
-        return Discriminator.init(self, rng)
 
 
 # ---- the parts -----------------------------------------------------------------------------------

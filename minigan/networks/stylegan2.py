@@ -63,14 +63,6 @@ class Config(_Common):
     use_noise: bool = True
     activation: str = "lrelu"
 
-    def __post_init__(self):
-        super().__post_init__()
-        base.check_config(self, z_dim=1, w_dim=1)
-
-    def build(self, rng):
-        """A generator with fresh weights."""
-        return Generator.init(self, rng)
-
     @property
     def conv_layers(self):
         """What takes a style and noise, and its resolution: {"b4.conv1": 4, "b8.conv0": 8, …}."""
@@ -95,10 +87,6 @@ class DiscriminatorConfig(_Common):
     cmap_dim: int | None = None  # size of the mapped label; None: the channels at 4²
     mbstd_group_size: int | None = 4  # None: the whole batch
     mbstd_num_channels: int = 1  # 0: no minibatch statistics
-
-    def build(self, rng):
-        """A discriminator with fresh weights."""
-        return Discriminator.init(self, rng)
 
     @property
     def label_dim(self):
