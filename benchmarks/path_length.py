@@ -1,7 +1,8 @@
-"""Two runs that differ in path length regularisation only, and what it does to them.
+"""Three runs that differ in path length regularisation only, and what it does to them.
 
     python benchmarks/path_length.py --weight 0
-    python benchmarks/path_length.py --weight 2
+    python benchmarks/path_length.py --weight 2       the paper's
+    python benchmarks/path_length.py --weight 100
 
 Each trains portraits32 for 40 kimg (some 20 minutes of one core) in runs/path-length-WEIGHT, goes
 on there if it was stopped, and writes notebooks/results/path_length-WEIGHT.csv, which lesson 09 reads.
@@ -55,7 +56,7 @@ def _spread(name, values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weight", type=float, required=True, help="of path length: 0 or 2")
+    parser.add_argument("--weight", type=float, required=True, help="of path length: 0, 2 or 100")
     weight = parser.parse_args().weight
     config = dataclasses.replace(
         runs.PRESETS["portraits32"], loss="relativistic", pl_weight=weight, kimg=KIMG,

@@ -39,7 +39,8 @@ PRESETS = {
         G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
                            channel_base=1536, channel_max=64),
         D=stylegan2.DiscriminatorConfig(img_resolution=64, channel_base=1536, channel_max=64),
-        batch=8, gamma=0.2, mixing_prob=0.5, ema_kimg=10.0, kimg=300, cooldown_kimg=60,
+        batch=8, loss="relativistic", gamma=0.2, mixing_prob=0.5, ema_kimg=10.0, ema_rampup=0.0,
+        kimg=300, cooldown_kimg=60,
     ),
     # StyleGAN as in 2019: progressive growing, styles mixed.  Only R1 is lazy, for the time's sake.
     "portraits32-2019": Config(
