@@ -1,5 +1,6 @@
 """The operations against SciPy, against their definitions, and against finite differences."""
 
+import collections
 import functools
 import itertools
 import math
@@ -202,11 +203,13 @@ def test_winograd_keeps_its_bound(sizes, padding, rng):
         assert not np.array_equal(f, d)  # two algorithms, not one under two names
 
 
-def test_kept_weights_are_never_stale(rng):
+def test_kept_weights_are_never_stale(rng, monkeypatch):
     """Winograd's transformed weights are found again by content, so changes in place count."""
     from minigan.ops.cpu import conv
 
-    conv._kept.clear()  # only so many are kept: with room, each new content is one more
+    # only so many bytes are kept; with room for all, each new content is one more
+    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv, "_kept_now", 0)
     x = rng.standard_normal((1, 32, 16, 16), dtype=np.float32)
     w = rng.standard_normal((32, 32, 3, 3), dtype=np.float32)
 
