@@ -5,6 +5,7 @@
 Read first: `live.py`.
 """
 
+import dataclasses
 import functools
 
 import ipywidgets
@@ -42,7 +43,7 @@ def noise_lab(G, seed=0, mode="resample"):
                 buffers[name] = 0 * const
             elif chosen == "resample":
                 buffers[name] = rng.standard_normal(const.shape, np.float32)
-        return type(G)(G.config, G.params, buffers).synthesis(ws)
+        return dataclasses.replace(G, buffers=buffers).synthesis(ws)
 
     def draw(seed, psi, **modes):
         z = live.latents(G, live.seeds("seed", seed, 1))
@@ -59,7 +60,7 @@ def noise_lab(G, seed=0, mode="resample"):
         three = np.concatenate([x, x, x])[:3]
         return live.Seen([live.pictures(three, 3, alt), _spread(std)], text)
 
-    controls = {"seed": live.field("seed", seed), "psi": live.psi_slider(1.0)}
+    controls = {"seed": live.field("seed", seed), "psi": live.psi_control(1.0)}
     each = {
         name: ipywidgets.Dropdown(options=_MODES, value=mode, description=name,
                                   layout=ipywidgets.Layout(width="200px"))
@@ -90,12 +91,13 @@ def _spread(std):
         )
         p.line(np.arange(len(std)), std, "noise")
         return live.plot(p, alt)
-    return live.Frame(live.png(_coloured(std / top)), alt + ": dark is none, light is most", 192)
+    alt += ": dark is none, light is most"
+    return live.pictures(_coloured(std[None] / top), 1, alt, 192)
 
 
 def _coloured(x):
-    """[H, W] in 0 … 1 -> uint8 [H, W, 3] in a scale of rising lightness."""
-    return (colormaps["magma"](x)[..., :3] * 255).astype(np.uint8)
+    """[N, H, W] in 0 … 1 -> images [N, 3, H, W] in [−1, 1], in a scale of rising lightness."""
+    return np.moveaxis(2 * colormaps["magma"](x)[..., :3] - 1, -1, 1)
 
 
 def layer_browser(G, seed=0):
@@ -126,11 +128,6 @@ def layer_browser(G, seed=0):
         columns = min(c, 8 if side <= 32 else 6)
         some = y[: 8 * columns]
         scale = float(np.abs(some).max()) or 1.0
-        tiles = [_coloured(np.clip(0.5 + 0.5 * m / scale, 0, 1)) for m in some]
-        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
-        pixels = np.stack([np.pad(t, ((0, 1), (0, 1), (0, 0)), constant_values=255) for t in tiles])
-        rows = pixels.reshape(-1, columns, side + 1, side + 1, 3).transpose(0, 2, 1, 3, 4)
-        pixels = rows.reshape(-1, columns * (side + 1), 3)
         alt = f"The {len(some)} maps of {layer}, {side} × {side}: dark below 0, light above"
         size = np.abs(y)
         ratio = np.median(size.max(axis=(1, 2)) / np.maximum(np.median(size, axis=(1, 2)), 1e-9))
@@ -139,17 +136,17 @@ def layer_browser(G, seed=0):
             f"from {y.min():.2f} to {y.max():.2f}; in a map the largest is {ratio:.1f} times the "
             "median in size."
         )
-        width = pixels.shape[1] * max(1, round(480 / pixels.shape[1]))
+        seen = live.pictures(_coloured(0.5 + 0.5 * some / scale), columns, alt, 440 / columns)
         return live.Seen(
-            [live.Frame(live.png(pixels), alt, width), _spectrum(y, layer),
-             live.pictures(picture, 1, "The picture that comes of it")], text
-        )  # fmt: skip
+            [seen, _spectrum(y, layer), live.pictures(picture, 1, "The picture that comes of it")],
+            text,
+        )
 
     names = list(maps(str(seed), 1.0)[0])
     controls = {
         "layer": ipywidgets.Dropdown(options=names, value=names[len(names) // 2],
                                      description="layer"),
-        "seed": live.field("seed", seed), "psi": live.psi_slider(1.0),
+        "seed": live.field("seed", seed), "psi": live.psi_control(1.0),
     }  # fmt: skip
     return live.Live("Inside the layers", controls, draw)
 

@@ -3,9 +3,9 @@
     Live("title", {"psi": a slider}, draw)      draw(psi=…) -> Seen([frames], "what it means")
     Live(…, arrange=stacked(slider))            frames drawn ahead, switched without the kernel
 
-Pictures go to the browser as encoded bytes, 5–20 times faster than a figure drawn anew.  Sliders
-keep one message in flight, so a fast drag skips positions instead of queueing them.  What goes
-wrong in `draw` appears as text below the pictures, and the controls go on working.
+Pictures go to the browser as encoded bytes; benchmarks/widgets.py says how long that takes.
+Sliders keep one message in flight, so a fast drag skips positions instead of queueing them.  What
+goes wrong in `draw` appears as text below the pictures, and the controls go on working.
 
 A saved notebook shows the pictures as they first were; a widget without a kernel would be blank.
 """
@@ -81,7 +81,7 @@ def pictures(x, columns, alt, side=96):
 def png(pixels):
     """uint8 [H, W, 3] as PNG bytes."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", compress_level=1)  # the best costs 10 times as long
+    Image.fromarray(pixels).save(file, "png", compress_level=1)  # the quickest
     return file.getvalue()
 
 
@@ -156,9 +156,7 @@ class Live(ipywidgets.VBox):
     def _said(self):
         try:
             yield
-        except (
-            Exception
-        ) as error:  # whatever it is, a reader must see it: a dead slider says nothing
+        except Exception as error:  # whatever it is: a dead slider would say nothing
             self.message.value = (
                 f'<div role="alert" style="color: #B00020"><b>{type(error).__name__}</b>: '
                 f"{html.escape(str(error))}</div>"
@@ -239,7 +237,7 @@ class Number(ipywidgets.HBox):
                 part.value = change.new
 
 
-def psi_slider(value):
+def psi_control(value):
     """The slider for ψ that all widgets have."""
     return Number("ψ (psi)", float(value), -1.0, 1.5, 0.05)
 
@@ -264,12 +262,13 @@ def check_generator(who, G, images=False):
         raise ValueError(f"{who}: G has {G.c_dim} classes; expected a network without labels")
 
 
-def check_number(who, name, value, low, high):
-    """Raises: TypeError, ValueError unless value is a number from low to high."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{who}: {name} is {value!r}; expected a number from {low:g} to {high:g}")
+def check_number(who, name, value, low, high, whole=False):
+    """Raises: TypeError, ValueError unless value is a number (a whole one) from low to high."""
+    expected = f"expected a {'whole ' * whole}number from {low:g} to {high:g}"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise TypeError(f"{who}: {name} is {value!r}; {expected}")
     if not low <= value <= high:
-        raise ValueError(f"{who}: {name} is {value!r}; expected a number from {low:g} to {high:g}")
+        raise ValueError(f"{who}: {name} is {value!r}; {expected}")
 
 
 def seeds(name, text, most):

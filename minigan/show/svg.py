@@ -1,7 +1,6 @@
 """Small plots as SVG, drawn in a fraction of a millisecond: what a live widget can afford.
 
-A figure of matplotlib takes 65–350 ms to draw anew.  Everything that stands still goes through
-`figures` all the same.
+Everything that stands still goes through `figures`, which is matplotlib's, all the same.
 """
 
 import html
@@ -66,6 +65,7 @@ class Plot:
         )
 
     def dots(self, x, y, colour="generated", radius=3.0, hollow=False):
+        """radius: in CSS pixels; colour as for `line`."""
         # one path for all, each a line of no length with round ends: short, so quick to send
         path = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(self._x(x), self._y(y), strict=True))
         for stroke, width in ((COLOURS[colour], radius), ("white", radius - 1.2))[: 1 + hollow]:

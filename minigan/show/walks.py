@@ -28,7 +28,7 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
     Returns a widget.  Raises: TypeError, ValueError.
     """
     live.check_generator("latent_walk", G)
-    live.check_number("latent_walk", "frames", frames, 2, 240)
+    live.check_number("latent_walk", "frames", frames, 2, 240, whole=True)
     live.check_number("latent_walk", "psi", psi, -1, 1.5)
     drawn = {}
 
@@ -67,7 +67,7 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
 
     return live.Live(
         "A walk through z and through w",
-        {"seeds": live.field("seeds", seeds), "psi": live.psi_slider(psi)}, draw,
+        {"seeds": live.field("seeds", seeds), "psi": live.psi_control(psi)}, draw,
         {"save GIF": lambda: save("gif", write_gif), "save MP4": lambda: save("mp4", write_mp4)},
         arrange, still=[0, frames // 4, frames // 2, -1],
     )  # fmt: skip

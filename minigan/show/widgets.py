@@ -26,7 +26,7 @@ def psi_slider(G, seeds="0-5", psi=1.0, cutoff=None):
     live.check_generator("psi_slider", G)
     live.check_number("psi_slider", "psi", psi, -1, 1.5)
     cutoff = G.num_ws if cutoff is None else cutoff
-    live.check_number("psi_slider", "cutoff", cutoff, 0, G.num_ws)
+    live.check_number("psi_slider", "cutoff", cutoff, 0, G.num_ws, whole=True)
     rng = np.random.default_rng(0)
     cloud = G.mapping(rng.standard_normal((_CLOUD, G.z_dim), np.float32))[:, 0] - G.w_avg
     plane = np.linalg.svd(cloud, full_matrices=False)[2][:2].T  # the two main directions of W
@@ -80,7 +80,7 @@ def psi_slider(G, seeds="0-5", psi=1.0, cutoff=None):
     cut = live.Number("cutoff", cutoff, 0, G.num_ws, 1, "160px")
     return live.Live(
         "The truncation trick: w′ = w̄ + ψ (w − w̄)",
-        {"psi": live.psi_slider(psi), "cutoff": cut, "seeds": live.field("seeds", seeds)},
+        {"psi": live.psi_control(psi), "cutoff": cut, "seeds": live.field("seeds", seeds)},
         draw,
     )
 
@@ -234,6 +234,6 @@ def direction_slider(G, direction, seeds="0-5", limit=3.0, name="direction"):
         "t": live.Number("t", 0.0, -float(limit), float(limit), limit / 30),
         "first": live.Number("first layer", 0, 0, G.num_ws - 1, 1, "120px"),
         "last": live.Number("last layer", G.num_ws - 1, 0, G.num_ws - 1, 1, "120px"),
-        "psi": live.psi_slider(0.7), "seeds": live.field("seeds", seeds),
+        "psi": live.psi_control(0.7), "seeds": live.field("seeds", seeds),
     }  # fmt: skip
     return live.Live(f"Along {name}", controls, draw)
