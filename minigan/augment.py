@@ -69,6 +69,16 @@ def augment(images, p, rng, groups="bgc"):
     return apply(images, classes(groups), Draw(len(images), p, rng))
 
 
+def blur(images, sigma):
+    """Images [N, C, H, W] under the kernel 2^−(x/σ)², σ pixels: D's view of the first images of
+    StyleGAN3-R (App. D), lest it learn to tell fakes by their edges only.  Below ⅓ nothing."""
+    reach = math.floor(3 * sigma)
+    if reach < 1:
+        return images
+    f = np.exp2(-np.square(np.arange(-reach, reach + 1) / sigma))
+    return ops.filter2d(images, f / f.sum())
+
+
 # ---- what chance decides -------------------------------------------------------------------------
 
 

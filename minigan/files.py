@@ -1,4 +1,5 @@
-"""Networks on disk: `.npz` files of ours, the arrays under their names, configurations as JSON.
+"""Networks on disk: `.npz` files of ours, the arrays under their names, configurations as JSON;
+NVIDIA's `.pkl` are read too (`official.py`).
 
 A file holds one or several networks, {"G_ema": Generator, "D": Discriminator, …}.  The array
 `G_ema/synthesis.b4.const` is that parameter of G_ema.  Nothing is pickled and nothing executed.
@@ -17,8 +18,9 @@ import numpy as np
 
 KINDS = {
     f"{paper}.{network}": f"minigan.networks.{paper}"
-    for paper in ("stylegan1", "stylegan2")
+    for paper in ("stylegan1", "stylegan2", "stylegan3")
     for network in ("Generator", "Discriminator")
+    if (paper, network) != ("stylegan3", "Discriminator")  # StyleGAN2's
 } | {"features.Network": "minigan.features"}
 MODELS = pathlib.Path(__file__).parent / "models"  # what ships, each with a model card
 # What the lessons load, by what it is: the one place to change when a better one ships.
@@ -164,9 +166,25 @@ def _network(name, about, arrays):
 def read_networks(path):
     """The networks of a file, {"G": …, "D": …, "G_ema": …}: those it has.
 
-    path: of a file, or a shipped name such as "portraits32-D".  Raises: as `read`.
+    path: of a file, ours or NVIDIA's `.pkl`, or a shipped name such as "portraits32-D".
+    Raises: as `read`.
     """
-    return read(shipped(path))[0]
+    path = shipped(path)
+    return _official(path) if _pickled(path) else read(path)[0]
+
+
+def _pickled(path):
+    """Whether the file is a pickle, by its first byte (the opcode PROTO), not its name."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    with open(path, "rb") as file:
+        return file.read(1) == b"\x80"
+
+
+def _official(path, only=None):
+    from minigan import official
+
+    return official.networks(path, only)
 
 
 def load(name_or_path):
@@ -175,8 +193,9 @@ def load(name_or_path):
 
     Raises: as `read`; ValueError if the file has no generator.
     """
-    networks = read_networks(name_or_path)
-    for name in ("G_ema", "G"):
+    names, path = ("G_ema", "G"), shipped(name_or_path)
+    networks = _official(path, names) if _pickled(path) else read(path)[0]
+    for name in names:
         if name in networks:
             return networks[name]
     raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a generator, G_ema or G")

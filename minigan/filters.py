@@ -64,10 +64,10 @@ def design_lowpass_filter(numtaps, cutoff, width, fs, radial=False):
     for name, value in (("cutoff", cutoff), ("width", width), ("fs", fs)):
         if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
             raise ValueError(f"{who}: {name} is {value!r}; expected a positive number")
+    if numtaps == 1:  # the identity, which cuts nothing
+        return None
     if cutoff >= fs / 2:
         raise ValueError(f"{who}: cutoff is {cutoff}; expected less than fs/2, {fs / 2}")
-    if numtaps == 1:
-        return None
     window = np.kaiser(numtaps, _beta(numtaps, width / (fs / 2)))
     t = (np.arange(numtaps) - (numtaps - 1) / 2) / fs
     if radial:

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.optimize
 
 from minigan import autograd
+from minigan.equivariance import eq_r, eq_t, eq_t_frac  # noqa: F401
 
 
 def sliced_wasserstein(a, b, rng, projections=256):

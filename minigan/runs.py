@@ -11,16 +11,18 @@ Read first: `training.py`.
 import csv
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import time
 
 import numpy as np
+import scipy.linalg
 from tqdm import tqdm
 
 from minigan import files, metrics, training
 from minigan.data import images, portraits
-from minigan.networks import stylegan1, stylegan2
+from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.training import Config
 
 # For short runs: a shallow mapping network that learns faster than the paper's (0.01).
@@ -51,6 +53,15 @@ PRESETS = {
         D=stylegan1.DiscriminatorConfig(img_resolution=32, channel_base=1024, channel_max=64),
         batch=8, gamma=0.1, r1_interval=8, mixing_prob=0.9, ema_kimg=10.0, grow=(8, 8),
         kimg=150, cooldown_kimg=40,
+    ),
+    # StyleGAN3-T, 2021: at 32 pixels the margins outweigh the canvas, so they are kept small.  Its
+    # mean squares have a half-life of 2 kimg, not 20, for a short run.
+    "portraits32-2021": Config(
+        G=stylegan3.Config(img_resolution=32, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
+                           channel_base=1536, channel_max=64, num_layers=6, margin_size=6,
+                           magnitude_ema_beta=0.5 ** (8 / 2000)),
+        D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
+        batch=8, gamma=0.1, ema_kimg=10.0, kimg=150,
     ),
     # The paper's own settings, for 256² pictures and a good deal of patience.
     "stylegan2": Config(
@@ -129,8 +140,9 @@ def transfer(state, paths):
     """The state with what networks of some files have under the same name and in the same shape.
 
     So a run can begin from another's networks, of a smaller resolution too: what G lacks there adds
-    nothing to the picture at first, its toRGB starts at 0.  D and G_ema come from the files too, as
-    far as they have them.  Raises: as `files.read`; ValueError if nothing fits.
+    nothing to the picture at first, its toRGB starts at 0; and D's new first block starts with what
+    the old first layer saw, see `_hand_on`.  D and G_ema come from the files too, as far as they
+    have them.  Raises: as `files.read`; ValueError if nothing fits.
     """
     theirs, changes, copied = {}, {}, 0
     for path in paths:
@@ -150,6 +162,8 @@ def transfer(state, paths):
                     copied += part == "params"
                 elif name.endswith("torgb.weight"):
                     parts[part][name] = np.zeros_like(value)
+        if mine == "D":
+            parts["params"] |= _hand_on(network.config, source)
         changes[mine] = network.replace(**parts)
     if not copied:
         raise ValueError(
@@ -157,6 +171,32 @@ def transfer(state, paths):
             "expected a file of the same kind of networks, as wide as these"
         )
     return dataclasses.replace(state, **changes)
+
+
+def _hand_on(config, source):
+    """Parameters for the first block of a D of twice source's resolution, so that the old D goes on
+    seeing what it saw: {} if this is not one.
+
+    The old fromRGB, √2·lrelu(W·rgb + b), is a function of colour.  The new fromRGB has those of its
+    channels that say most about it, and the skip, which averages 2×2 pixels and has no activation,
+    is the linear map from these to all, fitted on random colours.  The other branch begins at 0.
+    """
+    res, old = config.img_resolution, source.params
+    of_ours = isinstance(source.config, stylegan2.DiscriminatorConfig)
+    if not of_ours or (config.architecture, source.config.img_resolution) != ("resnet", res // 2):
+        return {}
+    weight, b = old[f"b{res // 2}.fromrgb.weight"], old[f"b{res // 2}.fromrgb.bias"]
+    colours = np.random.default_rng(0).uniform(-1, 1, (4096, weight.shape[1]))
+    seen = colours @ weight[:, :, 0, 0].T / math.sqrt(weight.shape[1]) + b
+    seen = math.sqrt(2) * np.maximum(seen, 0.2 * seen)
+    kept = scipy.linalg.qr(seen, mode="r", pivoting=True)[1][: config.channels(res)]
+    fit = np.linalg.lstsq(seen[:, kept], seen)[0].T / stylegan2.HALF
+    new = {
+        "fromrgb.weight": weight[kept], "fromrgb.bias": b[kept],
+        "skip.weight": fit[:, :, None, None] * math.sqrt(len(kept)),
+        "conv1.weight": np.zeros((len(b), len(kept), 3, 3)),
+    }  # fmt: skip
+    return {f"b{res}.{name}": value.astype(np.float32) for name, value in new.items()}
 
 
 def train(config, folder, resume=False, on_tick=None, init=None):

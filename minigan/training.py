@@ -16,7 +16,7 @@ import numpy as np
 
 from minigan import augment, autograd, layers, losses, optim, toy
 from minigan.autograd import variable
-from minigan.networks import stylegan1, stylegan2
+from minigan.networks import stylegan1, stylegan2, stylegan3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +47,15 @@ class Config:
     ada_target: float = 0.6  # of r_t
     ada_interval: int = 4  # steps between changes of p
     ada_kimg: float = 500.0  # from p = 0 to 1
+    blur_sigma: float = 0.0  # D sees images blurred by so many pixels; StyleGAN3-R has 10 …
+    blur_kimg: float = 200.0  # … falling to 0 in so many kimg
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
     kimg_per_tick: float = 1.0  # between checkpoints
     snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
     split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
 
     def __post_init__(self):
-        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg"}
+        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg"}
         for field in dataclasses.fields(self):
             name, value, kind = field.name, getattr(self, field.name), field.type
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -223,21 +225,26 @@ def _latents(config, data, rng, n):
     return z, data.labels(rng, n) if config.G.c_dim else None
 
 
-def _generate(config, G, z, c, rng):
-    """Fakes, and the mean of w for w̄.  Perhaps two styles mixed (StyleGAN §3.1)."""
+def _styles(config, G, z, c, rng):
+    """ws, and the mean of w for w̄.  Perhaps two styles mixed (StyleGAN §3.1)."""
     ws = G.mapping(z, c)
     w_mean = np.mean(ws[:, 0], axis=0)
     if config.mixing_prob and rng.random() < config.mixing_prob:
         other = G.mapping(rng.standard_normal(z.shape, np.float32), c)
         ws = toy.style_mix(ws, other, int(rng.integers(1, G.used_ws)))
-    return G.synthesis(ws, "random", rng), w_mean
+    return ws, w_mean
 
 
-def _augmented(config, state, rng):
-    """The augmentation of this pass: a function of images."""
-    if not config.augment:
-        return lambda images: images
-    return lambda images: augment.augment(images, state.p, rng, config.augment)
+def _as_d_sees(config, state, rng):
+    """What D is shown of images in this pass: a function of them."""
+    fade = 1 - state.images / (1000 * config.blur_kimg)
+    sigma = config.blur_sigma * max(0.0, fade)
+
+    def shown(images):
+        images = augment.blur(images, sigma)
+        return augment.augment(images, state.p, rng, config.augment) if config.augment else images
+
+    return shown
 
 
 def _learn(config, state, which, loss):
@@ -283,12 +290,14 @@ def _where(run):
 
 def _g_main(config, state, data, real, real_c, rng):
     z, c = _latents(config, data, rng, config.batch)
-    aug, D = _augmented(config, state, rng), state.D
+    aug, D = _as_d_sees(config, state, rng), state.D
     relativistic = config.loss == "relativistic"
     real_logits = D(aug(real), real_c) if relativistic else None
 
     def loss(params):
-        fake, w_mean = _generate(config, state.G.replace(params=params), z, c, rng)
+        G = state.G.replace(params=params)
+        ws, w_mean = _styles(config, G, z, c, rng)
+        fake = G.synthesis(ws, "random", rng)
         logits = D(aug(fake), c)
         if relativistic:
             return losses.g_relativistic(real_logits, logits), w_mean
@@ -323,8 +332,13 @@ def _g_path_length(config, state, data, rng):
 
 def _d_main(config, state, data, real, c, rng):
     z, fake_c = _latents(config, data, rng, len(real))
-    fake, _ = _generate(config, state.G, z, fake_c, rng)
-    aug = _augmented(config, state, rng)
+    ws, _ = _styles(config, state.G, z, fake_c, rng)
+    if isinstance(state.G, stylegan3.Generator):
+        fake, G = state.G.with_new_emas(ws)  # the one pass that moves its mean squares
+        state = dataclasses.replace(state, G=G)
+    else:
+        fake = state.G.synthesis(ws, "random", rng)
+    aug = _as_d_sees(config, state, rng)
     real_seen, fake_seen = aug(real), aug(fake)
     t = rng.random(len(real), np.float32)
 
@@ -349,12 +363,13 @@ def _d_main(config, state, data, real, c, rng):
 
 
 def _d_r1(config, state, data, real, c, rng):
-    aug = _augmented(config, state, rng)
+    aug = _as_d_sees(config, state, rng)
     weight = config.gamma * config.r1_interval
     sets = [(real, c)]
     if config.loss == "relativistic":  # R2 (Mescheder et al. 2018): the same penalty on fakes
         z, fake_c = _latents(config, data, rng, len(real))
-        sets.append((_generate(config, state.G, z, fake_c, rng)[0], fake_c))
+        ws, _ = _styles(config, state.G, z, fake_c, rng)
+        sets.append((state.G.synthesis(ws, "random", rng), fake_c))
 
     def loss(params):
         D = state.D.replace(params=params)  # its slope is that through the augmentation

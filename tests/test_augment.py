@@ -132,3 +132,11 @@ def test_unknown_groups_are_named(groups, rng):
 def test_images_too_small_to_filter_are_named(rng):
     with pytest.raises(ValueError, match="at least 22 pixels"):
         augment.augment(np.zeros((1, 3, 16, 16)), 0.5, rng, "bgcf")
+
+
+def test_the_blur_of_what_d_sees_is_the_official_one():
+    d = np.load(GOLDEN / "loss" / "discriminator_input_blur.npz")
+    for case in json.loads(str(d["meta_json"]))["cases"]:
+        got = augment.blur(d["img"].astype(np.float64), case["blur_sigma"])
+        np.testing.assert_allclose(got, d[f"{case['id']}_y"], atol=1e-6)
+    np.testing.assert_array_equal(augment.blur(d["img"], 0.3), d["img"])

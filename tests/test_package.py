@@ -13,8 +13,8 @@ from minigan import show, toy
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "minigan"
 # Each room may import those before it, and its own.
-FLOORS = ["autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "files",
-          "data", "features", "metrics", "measure", "training", "runs", "generate", "toy_training", "toy_compare", "toy_mixing", "show",
+FLOORS = ["autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
+          "data", "features", "equivariance", "metrics", "measure", "training", "runs", "generate", "toy_training", "toy_compare", "toy_mixing", "show",
           "cards", "grading", "__main__"]  # fmt: skip
 
 

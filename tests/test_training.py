@@ -13,9 +13,20 @@ import time
 import numpy as np
 import pytest
 
-from minigan import augment, autograd, features, files, losses, ops, optim, runs, training
+from minigan import (
+    augment,
+    autograd,
+    features,
+    files,
+    layers,
+    losses,
+    ops,
+    optim,
+    runs,
+    training,
+)
 from minigan.data import images
-from minigan.networks import stylegan1, stylegan2
+from minigan.networks import stylegan1, stylegan2, stylegan3
 
 ROOT = pathlib.Path(__file__).parent.parent
 SMALL = {"img_resolution": 8, "channel_base": 64, "channel_max": 8}
@@ -35,9 +46,15 @@ GROWING = dataclasses.replace(
     D=stylegan1.DiscriminatorConfig(img_resolution=16, channel_base=64, channel_max=8),
     grow=(0.012, 0.012), r1_interval=1, loss="wgan-gp",
 )  # fmt: skip
+STYLEGAN3 = dataclasses.replace(
+    TINY, blur_sigma=1.0, blur_kimg=0.03,
+    G=stylegan3.Config(img_resolution=G2.img_resolution, channel_base=64, channel_max=8, z_dim=4,
+                       w_dim=4, num_layers=3, num_critical=1, margin_size=2, filter_size=4),
+)  # fmt: skip
 RELATIVISTIC = dataclasses.replace(TINY, loss="relativistic", r1_interval=2)
 CONFIGS = {
-    "tiny": TINY, "everything": EVERYTHING, "growing": GROWING, "relativistic": RELATIVISTIC
+    "tiny": TINY, "everything": EVERYTHING, "growing": GROWING, "relativistic": RELATIVISTIC,
+    "stylegan3": STYLEGAN3,
 }  # fmt: skip
 
 
@@ -77,6 +94,30 @@ def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
     rows = (tmp_path / "parts" / "log.csv").read_text().splitlines()
     assert len(rows) == 1 + len((tmp_path / "whole" / "log.csv").read_text().splitlines()) - 1
     assert whole.images == 40 and whole.step == 10
+
+
+def test_mean_squares_move_once_a_step_and_reach_the_average():
+    """StyleGAN3's layers divide by the root of what they have seen; only D's step moves that."""
+    state, data = training.start(STYLEGAN3), runs.open_data(STYLEGAN3)
+    key = next(k for k in state.G.buffers if k.endswith("magnitude_ema"))
+    after, _ = training.advance(STYLEGAN3, state, data)
+    assert state.G.buffers[key] == 1 != after.G.buffers[key]
+    assert after.G_ema.buffers[key] == after.G.buffers[key]
+    # One step of the decay: the mean square itself lies 1/(1 − β) times as far off.
+    beta = STYLEGAN3.G.magnitude_ema_beta
+    seen = 1 + (after.G.buffers[key] - 1) / (1 - beta)
+    assert 0.05 < seen < 3
+
+
+def test_d_sees_blurred_pictures_at_first():
+    config = dataclasses.replace(STYLEGAN3, blur_sigma=2.0, blur_kimg=1.0)
+    state = training.start(config)
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)
+    spread = []
+    for seen in (0, 500, 900, 1000):
+        state = dataclasses.replace(state, images=seen)
+        spread.append(training._as_d_sees(config, state, None)(x).std())
+    assert spread[0] < 0.7 * spread[1] < spread[2] <= spread[3] == x.std()
 
 
 def test_learning_rates_cool_down_at_the_end():
@@ -565,6 +606,28 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
     with pytest.raises(ValueError, match="no parameter of .* fits the networks of this config"):
         runs.train(GROWING, tmp_path / "other", init=[_unfit(tmp_path)])
     assert not (tmp_path / "other").exists()
+
+
+def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
+    """Its first block hands on, of flat colours, what the old first layer made of them."""
+    config = runs.override(TINY, {"D.channel_base": 96, "D.channel_max": 12})
+    state = training.start(config)
+    rng = np.random.default_rng(0)
+    b = {"b8.fromrgb.bias": rng.standard_normal(12).astype(np.float32)}
+    files.save(tmp_path / "D.npz", {"D": state.D.replace(params=state.D.params | b)})
+    large = runs.override(config, {"G.img_resolution": 16, "D.img_resolution": 16})
+    new = runs.transfer(training.start(large), [tmp_path / "D.npz"]).D
+    old = files.read_networks(tmp_path / "D.npz")["D"]
+    assert new.config.channels(16) == 6  # half as many channels must tell all
+    colours = rng.uniform(-1, 1, (32, 3, 1, 1)).astype(np.float32)
+    seen = {}
+    with layers.watch(lambda name, y: seen.update({name: y[..., 3:5, 3:5]})):
+        old(np.tile(colours, (1, 1, 8, 8)))
+        wanted = seen["b8.fromrgb"]
+        new(np.tile(colours, (1, 1, 16, 16)))
+        assert np.abs(seen["b16.conv1"]).max() == 0
+    error = np.square(seen["b16.skip"] - wanted).mean()
+    assert error < 0.02 * wanted.var()
 
 
 def _unfit(folder):

@@ -182,7 +182,7 @@ class Generator(base.Generator):
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
         toy.check_rng(rng)
-        params = _mapping_params(
+        params = mapping_params(
             config.mapping_kwargs, rng, config.z_dim, config.c_dim, config.w_dim
         )
         buffers = {"mapping.w_avg": zeros(config.w_dim)}
@@ -216,7 +216,7 @@ class Generator(base.Generator):
         return cls(config, params, buffers)
 
 
-def _mapping_params(config, rng, z_dim, c_dim, w_dim):
+def mapping_params(config, rng, z_dim, c_dim, w_dim):
     params = {}
     embedded = 0
     if c_dim:
@@ -307,5 +307,5 @@ class Discriminator(base.Discriminator):
             params[f"b4.{name}.weight"] = normal(rng, outside, inside)
             params[f"b4.{name}.bias"] = zeros(outside)
         if config.c_dim:
-            params |= _mapping_params(config.mapping_kwargs, rng, 0, config.c_dim, out)
+            params |= mapping_params(config.mapping_kwargs, rng, 0, config.c_dim, out)
         return cls(config, params, buffers)

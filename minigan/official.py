@@ -1,0 +1,211 @@
+"""NVIDIA's network files (StyleGAN2-ADA, StyleGAN3), opened without PyTorch or running them.
+
+`pickles` gives a tree of modules; here its attributes become a configuration, and its tensors the
+parameters and buffers, under their own names.  What they must be follows from the configuration.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from minigan import pickles
+from minigan.networks import stylegan2, stylegan3
+from minigan.pickles import Module, Refused, Tensor
+
+# Arguments of theirs that change rounding, speed or training only.
+_IGNORED = {
+    "num_fp16_res", "use_fp16", "use_fp16_before_res", "fp16_channels_last", "channels_last",
+    "fused_modconv_default", "freeze_layers",
+}  # fmt: skip
+_MOST = 16384  # of any size in a configuration, so that a made-up one cannot ask for the memory
+_DEEPEST = 8
+
+
+class _Shapes(np.random.Generator):
+    """Instead of random numbers, arrays of the shape asked for that take no memory."""
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+
+    def standard_normal(self, size=None, dtype=np.float64, out=None):
+        return np.broadcast_to(dtype(1), size)
+
+
+def networks(path, only=None):
+    """The networks of an official `.pkl`, {"G": …, "D": …, "G_ema": …}: those it has.
+
+    only: names in the order of preference; the first that the file has is read, the others not.
+    Raises: FileNotFoundError; ValueError for a file that is damaged, of another kind, or hostile.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = pickles.load(file)
+            if not isinstance(found, dict):
+                raise Refused(f"it holds a {type(found).__name__}; expected a dict of networks")
+            names = [n for n in only or ("G", "D", "G_ema") if isinstance(found.get(n), Module)]
+            if not names:
+                held = ", ".join(repr(key)[:40] for key in list(found)[:6])
+                raise Refused(f"it holds {held}; expected networks named G, D or G_ema")
+            limit = 4 * file.seek(0, 2) + (1 << 20)
+            return {name: _network(name, found[name], limit) for name in names[: 1 if only else 3]}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
+        raise ValueError(f"{path} cannot be read as a network of NVIDIA's: {error}") from None
+
+
+def _network(name, module, limit):
+    """Its network; the parameters of at most `limit` bytes."""
+    cls, config = _described(module)
+    for place, value in _numbers(config):
+        if not abs(value) <= _MOST * (64 if place.startswith("channel") else 1):
+            raise Refused(f"{name} says {place} = {value:.6g}; expected at most {_MOST}")
+    fresh = cls.init(config, _Shapes())
+    wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
+    tensors = dict(_tensors(module))
+    odd = sorted(wanted.keys() ^ tensors.keys())
+    odd += [key for key, shape in wanted.items() if key in tensors and tensors[key].shape != shape]
+    if odd:
+        what = ", ".join(
+            f"{k} ({tensors[k].shape if k in tensors else 'absent'}, "
+            f"expected {wanted.get(k, 'none')})" for k in odd[:3]
+        )  # fmt: skip
+        raise Refused(f"{name} does not fit its own description in {what}")
+    if 4 * sum(math.prod(shape) for shape in wanted.values()) > limit:
+        raise Refused(f"{name} has more numbers than the file can hold")
+    arrays = {key: tensors[key].array().astype(np.float32, copy=False) for key in wanted}
+    buffers = {key: arrays.pop(key) for key in fresh.buffers}
+    return cls(config, arrays, buffers)
+
+
+def _numbers(config):
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _numbers(value)
+        elif isinstance(value, (int, float)):
+            yield field.name, value
+
+
+def _tensors(module, prefix="", depth=0):
+    """(name, Tensor), as a state dict has them."""
+    if depth > _DEEPEST:
+        raise Refused(f"modules within modules, {_DEEPEST} deep; expected fewer")
+    for kind, cls in (("_parameters", Tensor), ("_buffers", Tensor), ("_modules", Module)):
+        for name, value in _dict(module.state, kind).items():
+            if value is None:
+                continue
+            if not isinstance(value, cls) or not isinstance(name, str):
+                raise Refused(f"{prefix}{name} is a {type(value).__name__}, not a {cls.__name__}")
+            if cls is Module:
+                yield from _tensors(value, f"{prefix}{name}.", depth + 1)
+            else:
+                yield prefix + name, value
+
+
+def _dict(state, name):
+    value = state.get(name, {})
+    if not isinstance(value, dict):
+        raise Refused(f"{name} is a {type(value).__name__}; expected a dict")
+    return value
+
+
+# ---- configurations ------------------------------------------------------------------------------
+
+
+def _described(module):
+    """(class, configuration) of a Generator or Discriminator."""
+    if module.class_name == "Discriminator":
+        return stylegan2.Discriminator, _discriminator(module)
+    if module.class_name != "Generator":
+        raise Refused(
+            f"a network {module.class_name[:60]!r}; expected a Generator or Discriminator"
+        )
+    synthesis = _child(module, "synthesis")
+    if "layer_names" in synthesis.state:
+        return stylegan3.Generator, _stylegan3(module, synthesis)
+    if "block_resolutions" in synthesis.state:
+        return stylegan2.Generator, _stylegan2(module, synthesis)
+    raise Refused("a Generator that is neither StyleGAN2's nor StyleGAN3's")
+
+
+def _child(module, name):
+    found = _dict(module.state, "_modules").get(name)
+    if not isinstance(found, Module):
+        raise Refused(f"{module.class_name[:60]} has no {name}")
+    return found
+
+
+def _stylegan3(module, synthesis):
+    names = synthesis.state["layer_names"]
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise Refused("StyleGAN3's layer_names is not a list of names")
+    layer = _child(synthesis, names[0])
+    seen = _attributes(module, "z_dim w_dim c_dim img_resolution img_channels")
+    seen |= _attributes(synthesis, "num_layers num_critical margin_size output_scale")
+    seen |= _attributes(layer, "conv_kernel conv_clamp magnitude_ema_beta")
+    mapping = {"mapping_kwargs": _mapping(module, 2, 0.998)}
+    return _configured(stylegan3.Config, module, seen | mapping)
+
+
+def _stylegan2(module, synthesis):
+    resolutions = synthesis.state["block_resolutions"]
+    if not isinstance(resolutions, list) or not resolutions:
+        raise Refused("StyleGAN2's block_resolutions is not a list of numbers")
+    block = _child(synthesis, f"b{resolutions[0]}")
+    seen = _attributes(module, "z_dim w_dim c_dim img_resolution img_channels")
+    seen |= _attributes(block, "architecture")
+    seen |= _attributes(_child(block, "conv1"), "use_noise activation conv_clamp")
+    mapping = {"mapping_kwargs": _mapping(module, 8, 0.995)}
+    return _configured(stylegan2.Config, module, seen | mapping)
+
+
+def _discriminator(module):
+    resolutions = module.state.get("block_resolutions")
+    if not isinstance(resolutions, list) or not resolutions:
+        raise Refused("the Discriminator's block_resolutions is not a list of numbers")
+    block, end = _child(module, f"b{resolutions[0]}"), _child(module, "b4")
+    seen = _attributes(module, "c_dim img_resolution img_channels")
+    seen |= _attributes(block, "architecture")
+    seen |= _attributes(_child(block, "conv0"), "activation conv_clamp")
+    if "mbstd" in _dict(end.state, "_modules"):
+        about = _attributes(_child(end, "mbstd"), "group_size num_channels")
+        seen |= {f"mbstd_{name}": value for name, value in about.items()}
+    if seen.get("c_dim"):
+        seen |= {"mapping_kwargs": _mapping(module, 8, 0.995)}
+    return _configured(stylegan2.DiscriminatorConfig, module, seen)
+
+
+def _mapping(module, num_layers, w_avg_beta):
+    """The mapping network's configuration: what was asked for, and what came of it."""
+    mapping = _child(module, "mapping")
+    asked = {"num_layers": num_layers, "w_avg_beta": w_avg_beta}
+    asked |= _dict(_dict(module.state, "_init_kwargs"), "mapping_kwargs")
+    asked |= _attributes(mapping, "num_layers w_avg_beta")
+    if asked["w_avg_beta"] is None:  # a discriminator's, which keeps no average
+        del asked["w_avg_beta"]
+    return _made(stylegan2.MappingConfig, asked)
+
+
+def _attributes(module, names):
+    return {name: module.state[name] for name in names.split() if name in module.state}
+
+
+def _configured(cls, module, seen):
+    """A configuration from the constructor's arguments, overruled by what the network has."""
+    asked = dict(_dict(module.state, "_init_kwargs"))
+    for nested in ("synthesis_kwargs", "block_kwargs", "epilogue_kwargs"):
+        asked |= _dict(asked, nested)
+        asked.pop(nested, None)
+    asked.pop("mapping_kwargs", None)
+    return _made(cls, asked | seen)
+
+
+def _made(cls, values):
+    kinds = (str, int, float, list, tuple, type(None), stylegan2.MappingConfig)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    for name, value in values.items():
+        if name not in fields | _IGNORED:
+            raise Refused(f"an argument {str(name)[:60]!r} that is not one of the official ones")
+        if not isinstance(value, kinds) or (isinstance(value, list) and len(value) > 64):
+            raise Refused(f"{name} is a {type(value).__name__}; expected a number or a word")
+    return cls(**{name: value for name, value in values.items() if name in fields})

@@ -1,0 +1,303 @@
+"""NVIDIA's files: what each must give, and what no file may do."""
+
+import json
+import os
+import pathlib
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import minigan
+from minigan import files, official, pickles
+from tests.test_stylegan2 import official_epsilon  # noqa: F401
+
+GOLDEN = pathlib.Path(__file__).parent / "golden" / "pickles"
+NETWORKS = sorted(GOLDEN.glob("stylegan*.pkl"))
+OUTCOMES = json.loads((GOLDEN / "hostile" / "expected_outcomes.json").read_text())
+IDS = {"ids": lambda p: p.stem}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_created(tmp_path, monkeypatch):
+    """Hostile files leave a file named PWNED where they run."""
+    monkeypatch.chdir(tmp_path)
+    yield
+    assert not list(tmp_path.rglob("PWNED"))
+
+
+@pytest.mark.parametrize("path", NETWORKS, **IDS)
+def test_an_official_file_gives_the_official_picture(path, official_epsilon):  # noqa: F811
+    d = np.load(path.with_suffix(".expected.npz"))
+    G = minigan.load(path)
+    D = files.read_networks(path)["D"]
+    c = d["c"] if G.c_dim else None
+    for psi in (1, 0.7):
+        wanted = d[f"img_G_ema_psi{psi}"]
+        got = G(d["z"], c, psi)
+        assert got.dtype == np.float32
+        assert np.abs(got - wanted).max() < 2e-5 * max(1, np.abs(wanted).max())
+    logits = D(d["img_G_ema_psi1"].astype(np.float32), c)
+    np.testing.assert_allclose(logits, d["D_logits_on_float32_img_psi1"], atol=5e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize("path", NETWORKS, **IDS)
+def test_what_was_read_can_be_exported_and_read_again(path, tmp_path):
+    networks = files.read_networks(path)
+    assert list(networks) == ["G", "D", "G_ema"]
+    files.save(tmp_path / "ours.npz", networks)
+    again = files.read_networks(tmp_path / "ours.npz")
+    for name, network in networks.items():
+        assert again[name].config == network.config
+        for part in ("params", "buffers"):
+            ours, theirs = getattr(again[name], part), getattr(network, part)
+            assert ours.keys() == theirs.keys()
+            assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+
+
+@pytest.mark.parametrize("path", NETWORKS, **IDS)
+def test_configurations_are_those_the_file_was_made_with(path):
+    meta = json.loads(str(np.load(path.with_suffix(".expected.npz"))["meta_json"]))
+    G = minigan.load(path)
+    asked = dict(meta["G_kwargs"])
+    asked |= asked.pop("synthesis_kwargs", {})
+    for name, value in asked.items():
+        if name == "mapping_kwargs":
+            assert G.config.mapping_kwargs.num_layers == value["num_layers"]
+        elif name not in official._IGNORED:
+            assert getattr(G.config, name) == value, name
+    beta = 0.995 if "stylegan2_ada" in path.stem else 0.998
+    assert G.config.mapping_kwargs.w_avg_beta == beta
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("tensor_*.pkl")), **IDS)
+def test_tensors_of_every_kind(path):
+    wanted = dict(np.load(GOLDEN / "tensor_zoo.expected.npz"))
+    with open(path, "rb") as file:
+        found = pickles.load(file)
+        assert found
+        for name, tensor in found.items():
+            expected = wanted["bf16_as_f32" if name == "bf16" else name]
+            got = tensor.array()
+            assert got.dtype == expected.dtype and got.shape == expected.shape
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", sorted(OUTCOMES))
+def test_hostile_files_are_refused_and_run_nothing(name):
+    path = GOLDEN / "hostile" / name
+    tracemalloc.start()
+    try:
+        with open(path, "rb") as file:
+            if OUTCOMES[name].startswith("must raise"):
+                with pytest.raises(pickles.Refused, match=r"at byte \d+: "):
+                    pickles.load(file)
+                with pytest.raises(ValueError, match="cannot be read as a network of NVIDIA's"):
+                    files.read_networks(path)
+            else:
+                found = pickles.load(file)["G_ema"]
+                weights = [t.array().tolist() for _, t in official._tensors(found)]
+                assert [[1, 2], [3, 4]] in weights
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+
+
+# ---- files made here -----------------------------------------------------------------------------
+
+
+def written(tmp_path, data):
+    path = tmp_path / "made.pkl"
+    path.write_bytes(data)
+    return path
+
+
+def refused(path, message):
+    with open(path, "rb") as file, pytest.raises(pickles.Refused, match=message):
+        pickles.load(file)
+
+
+def test_text_that_is_code_is_not_looked_at(tmp_path):
+    """A whole network whose source would create a file, were it run."""
+    data = NETWORKS[0].read_bytes()
+    assert data.count(b"raise RuntimeError") == 2
+    code = b'open("PWNED", "w")#'
+    path = written(tmp_path, data.replace(b"raise RuntimeError(", code))
+    minigan.load(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file ends too early"),
+        (b"\x80\x04", "the file ends too early"),
+        (b"\x80\x06N.", "pickle protocol 6"),
+        (b"\x80\x04N.N", "1 bytes follow the pickle's end"),
+        (b"\x80\x04NN.", "the pickle's end is not"),
+        (b"\x80\x04(N.", "the pickle's end is not"),
+        (b"\x80\x04R", "the stack is empty"),
+        (b"\x80\x04e.", "there is no mark"),
+        (b"\x80\x04j\xff\xff\xff\x7f.", "the memo has no entry"),
+        (b"\x80\x04I1\n.", "the opcode b'I' is not one"),
+        (b"\x80\x04i", "the opcode b'i' is not one"),
+        (b"\x80\x04o", "the opcode b'o' is not one"),
+        (b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f.", "the file ends too early"),
+        (b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f.", "expected at most"),
+        (b"\x80\x04X\x04\x00\x00\x00\xff\xfe\xfd\xfc.", "codec can't decode"),
+        (b"\x80\x04N}" + b"b", "a state to build"),
+        (b"\x80\x04}]Ns.", "a list as a key"),
+        (b"\x80\x04" + b")" + b"\x85" * 100000 + b"q\x00}h\x00Ns.", "a tuple as a key"),
+        (b"\x80\x04cdnnlib.tflib.network\nNetwork\n.", "a file for TensorFlow"),
+        (b"\x80\x04ctraining.networks\nGenerator\n.", "R3GAN"),
+        (b"\x80\x04ctorch.nn.modules.sparse\nEmbedding\n.", "StyleGAN-XL"),
+        (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "it names os.system.*nothing was run"),
+        (b"\x80\x04cbuiltins\nset\n(K\x01K\x02K\x03tR.", "builtins.set with other arguments"),
+        (b"\x80\x04ccollections\nOrderedDict\nN\x81.", "a new object is not"),
+        (b"\x80\x04K\x01Q.", "a persistent id is not"),
+    ],
+)
+def test_what_is_no_network_is_refused_in_a_sentence(tmp_path, data, message):
+    refused(written(tmp_path, data), message)
+
+
+def test_deep_nesting_needs_no_deep_stack(tmp_path):
+    path = written(tmp_path, b"\x80\x04)" + b"\x85" * 300000 + b".")
+    with open(path, "rb") as file:
+        assert isinstance(pickles.load(file), tuple)
+    refused(written(tmp_path, b"\x80\x04" + b"]" * pickles.MOST_STEPS), "more than .* steps")
+
+
+def test_other_pickles_get_a_sentence(tmp_path):
+    for value, message in (
+        ({"weights": [1, 2]}, "it holds 'weights'; expected networks named G, D or G_ema"),
+        ([1, 2], "it holds a list; expected a dict of networks"),
+        (np.zeros(3, "O"), "a NumPy array of kind 'O8'"),
+        (Ellipsis, "builtins"),
+    ):
+        path = written(tmp_path, pickle.dumps(value, 4))
+        with pytest.raises(ValueError, match=message):
+            minigan.load(path)
+
+
+def spoiled(change):
+    """A good file's tree, with one thing changed; then what is said of it."""
+    with open(NETWORKS[3], "rb") as file:
+        tree = pickles.load(file)["G_ema"]
+        change(tree)
+        with pytest.raises((ValueError, TypeError, KeyError, ArithmeticError)) as caught:
+            official._network("G_ema", tree, 1 << 30)
+    return str(caught.value)
+
+
+def synthesis(tree):
+    return tree.state["_modules"]["synthesis"]
+
+
+def test_a_description_that_does_not_fit_is_refused():
+    def state(**changes):
+        return lambda t: t.state.update(changes)
+
+    def inner(**changes):
+        return lambda t: synthesis(t).state.update(changes)
+
+    assert "z_dim" in spoiled(state(z_dim=10**9))
+    assert "img_resolution" in spoiled(state(img_resolution=1 << 40))
+    assert "does not fit its own description" in spoiled(state(w_dim=16))
+    assert "num_layers" in spoiled(inner(num_layers=10**6))
+    assert "margin_size" in spoiled(inner(margin_size="wide"))
+    assert "output_scale" in spoiled(inner(output_scale=float("nan")))
+    assert "has no synthesis" in spoiled(lambda t: t.state["_modules"].pop("synthesis"))
+    assert "neither StyleGAN2's nor" in spoiled(lambda t: synthesis(t).state.pop("layer_names"))
+    assert "layer_names" in spoiled(inner(layer_names=[[1]]))
+    kwargs = {"img_resolution": 16, "secret": 1}
+    assert "'secret' that is not one of the official" in spoiled(state(_init_kwargs=kwargs))
+    cyclic = []
+    cyclic.append(cyclic)
+    assert spoiled(state(_init_kwargs={"channel_base": cyclic}))
+    assert "fewer" in spoiled(lambda t: t.state["_modules"].update(again=t))
+
+
+def test_a_small_file_cannot_fill_the_memory():
+    """One number, seen as a thousand by a thousand through strides of 0; and many such."""
+    tree = pickles.Storage(None, 0, np.dtype("f4"), 1)
+    with pytest.raises(pickles.Refused, match="does not fit its storage of 1 numbers"):
+        pickles._tensor((tree, False), 0, (1000, 1000), (0, 0), False, {})
+    with open(NETWORKS[3], "rb") as file:
+        good = pickles.load(file)["G_ema"]
+        with pytest.raises(pickles.Refused, match="more numbers than the file can hold"):
+            official._network("G_ema", good, 1000)
+
+
+def test_a_file_cut_short_anywhere_is_refused(tmp_path):
+    data = NETWORKS[3].read_bytes()
+    for cut in range(0, len(data) - 1, len(data) // 150):
+        path = written(tmp_path, data[:cut])
+        with pytest.raises(ValueError):
+            files.read_networks(path)
+
+
+# Bytes that mean something to the machine are likelier than others.
+CODES = st.sampled_from([*pickles._STEPS, b".", b"\xff", b"\x00"])
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(data=st.data())
+def test_no_change_of_a_good_file_does_harm(tmp_path, data):
+    """Whatever bytes are changed: it is read, or refused with a ValueError; never anything else."""
+    path = data.draw(st.sampled_from(NETWORKS[2:] + sorted(GOLDEN.glob("tensor_zoo*.pkl"))))
+    good = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, min(len(good) - 1, 20000)))
+        new = data.draw(st.one_of(CODES, st.binary(min_size=1, max_size=9)))
+        if data.draw(st.booleans()):
+            good[at : at + len(new)] = new
+        else:
+            good[at:at] = new
+    attempt(written(tmp_path, bytes(good)))
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(
+    steps=st.lists(st.one_of(CODES, st.binary(max_size=6), st.just(b"\x8c\x03abc")), max_size=60)
+)
+def test_no_program_does_harm(tmp_path, steps):
+    attempt(written(tmp_path, b"\x80\x04" + b"".join(steps) + b"."))
+
+
+def attempt(path):
+    tracemalloc.start()
+    try:
+        minigan.load(path)
+    except ValueError as error:
+        assert str(path) in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 50e6
+
+
+def test_only_what_is_wanted_is_read(tmp_path):
+    """`load` of a file of three networks takes the memory of one."""
+    path = NETWORKS[3]
+    sizes = []
+    for only in (None, ("G_ema",)):
+        tracemalloc.start()
+        kept = official.networks(path, only)
+        sizes.append(sum(a.nbytes for n in kept.values() for a in (n.params | n.buffers).values()))
+        tracemalloc.stop()
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_reading_closes_the_file():
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for _ in range(3):
+        minigan.load(NETWORKS[0])
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
