@@ -40,10 +40,7 @@ def start_training(args):
     if args.resume and args.config is None:
         config = runs.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
     else:
-        name = args.config or "portraits32"
-        if name not in runs.PRESETS:
-            raise ValueError(f"there is no config {name!r}; expected {', '.join(runs.PRESETS)}")
-        config = runs.PRESETS[name]
+        config = runs.preset(args.config or "portraits32")
     settings = {}
     for pair in args.set:
         name, equals, value = pair.partition("=")
@@ -99,6 +96,13 @@ def add_model_commands(commands):
     export = commands.add_parser("export", help="a training run's networks, to ship")
     export.add_argument("--run", required=True, help="the run's folder")
     export.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")
+    imitate = commands.add_parser("imitate", help="a StyleGAN3 that learns another's pictures")
+    imitate.add_argument("--config", default="portraits32-2021", help="a preset of runs.py")
+    imitate.add_argument("--teacher", default="portraits32", help="a file, or a shipped name")
+    imitate.add_argument("--kimg", type=float, default=50, help="thousands of pictures to imitate")
+    imitate.add_argument("--lr", type=float, default=0.004)
+    imitate.add_argument("--seed", type=int, default=0)
+    imitate.add_argument("--out", required=True, help="the file it goes to")
     learn = commands.add_parser("features", help="train a network that reads portraits")
     learn.add_argument("--task", choices=("factors", "identity"), required=True)
     learn.add_argument("--kimg", type=float, default=200, help="thousands of drawings it sees")
@@ -113,7 +117,13 @@ def add_model_commands(commands):
 def run_model_command(args):
     from minigan import cards
 
-    if args.command == "export":
+    if args.command == "imitate":
+        from minigan import files, imitation, runs
+
+        config, teacher = runs.preset(args.config).G, files.load(args.teacher)
+        _, error = imitation.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
+        print(f"mean squared difference of the last 800 pictures: {error:.5f}")
+    elif args.command == "export":
         cards.export(args.run, args.name)
     elif args.command == "features":
         cards.train_features(args.task, args.kimg, args.seed, args.out)
@@ -155,19 +165,30 @@ def main():
     train.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=(
         "any other setting: batch=16 G.channel_max=96"))  # fmt: skip
     train.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    sticking = commands.add_parser("sticking", help=(
+        "equivariance of untrained networks, from StyleGAN2 to StyleGAN3"))  # fmt: skip
+    sticking.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    sticking.add_argument("--n", type=int, default=96, help="latents for each number")
+    sticking.add_argument("--jobs", type=int, default=2, help="networks measured at the same time")
+    sticking.add_argument("--out", default="notebooks/results/sticking.csv")
     add_picture_commands(commands)
     add_model_commands(commands)
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    run = {"train": start_training} | dict.fromkeys(
-        ("generate", "style-mix", "interpolate"), make_pictures
-    ) | dict.fromkeys(("export", "features", "measure", "card"), run_model_command)  # fmt: skip
+    model_commands = ("imitate", "export", "features", "measure", "card")
+    run = {"train": start_training} | dict.fromkeys(model_commands, run_model_command)
+    run |= dict.fromkeys(("generate", "style-mix", "interpolate"), make_pictures)
     if args.command in run:
         try:
             run[args.command](args)
         except (ValueError, OSError, ArithmeticError) as error:
             raise SystemExit(f"error: {error}") from None
+    elif args.command == "sticking":
+        from minigan import sticking
+
+        sticking.compare(args.seeds, args.n, args.out, args.jobs)
+        print(sticking.summary(args.out))
     elif args.command == "warm":
         from minigan.data import portraits
         from minigan.ops.warm import warm

@@ -218,11 +218,17 @@ def report(G, reader, data=None, images_seen=0, n=N):
         ]
         rows = [[name, *(f"{v:.4f}" for v in pair)] for name, pair in found.items()]
         parts.append(table(["nearest among those", "fakes", "new drawings"], rows))
+    parts.append("### Does the picture move as the canvas does?")
+    moved = measure.equivariance(G)
+    row = ["mean ± std", *(_spread(values, 1) for values in moved.values())]
+    parts.append(table(["of N = 480, dB", *moved], [row]))
     found = measure.variety(G)
     parts.append("### Variety")
     parts.append(
         table(["ψ", *map(str, found)], [["std of a pixel", *(f"{v:.3f}" for v in found.values())]])
     )
+    if not runs.splits(G):
+        return "\n\n".join(parts)
     split = metrics.variance_split(G, np.random.default_rng(0), 512)
     w, noise = (f"{100 * split[k]:.1f} %" for k in ("w", "noise"))
     parts.append(

@@ -130,9 +130,11 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
         )
     scale = None
     if demodulate:
-        w = w / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3), keepdims=True))
+        # w / rms(w) comes after the convolution, as a factor: w itself may be kept transformed.
+        rms = 1 / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3)))  # [O]
         s = s / np.sqrt(np.mean(np.square(s)))
-        scale = _demodulation(w, s)
+        norms = np.sum(np.square(w), axis=(2, 3)) * np.square(rms)[:, None]  # of w / rms(w)
+        scale = rms / np.sqrt(np.square(s) @ norms.T + 1e-8)
     if input_gain is not None:
         s = s * input_gain
     y = conv2d(x, w, 1, padding, styles=s)

@@ -129,6 +129,15 @@ def readable(G, reader, n=N, seed=0):
     }
 
 
+def equivariance(G, n=480, seeds=SEEDS):
+    """{"EQ-T": [dB per seed], "EQ-T_frac": …, "EQ-R": …}, each of n latents: StyleGAN3, App. E."""
+    measures = {"EQ-T": metrics.eq_t, "EQ-T_frac": metrics.eq_t_frac, "EQ-R": metrics.eq_r}
+    return {
+        name: [measure(G, np.random.default_rng([seed, 10]), n, 16) for seed in seeds]
+        for name, measure in measures.items()
+    }
+
+
 def separability(G, reader, n=N, seed=0):
     """{"z": score, "w": score}: linear separability (StyleGAN §4.2), of the factors that are
     numbers, upper half against lower half, as read from the pictures."""

@@ -97,6 +97,13 @@ class Portraits:
         return portraits.sample(n, self.resolution, rng)[0], None
 
 
+def preset(name):
+    """A config of PRESETS.  Raises: ValueError for another name."""
+    if name not in PRESETS:
+        raise ValueError(f"there is no config {name!r}; expected {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
 def open_data(config):
     """The training data that a config names.  Raises: ValueError, FileNotFoundError."""
     if config.G.img_channels != 3:

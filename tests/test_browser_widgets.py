@@ -14,6 +14,7 @@ WIDGETS = {
     "latent_walk": "show.latent_walk(G, frames=12)",
     "layer_browser": "show.layer_browser(G)",
     "direction_slider": "show.direction_slider(G, np.linspace(-0.5, 0.5, G.w_dim))",
+    "canvas_slider": "show.canvas_slider(G)",
     "toy": "from minigan import toy\n"
     "show.psi_slider(toy.Generator.init(toy.Config(), np.random.default_rng(0), 0.1))",
 }

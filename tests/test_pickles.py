@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 import minigan
 from minigan import files, official, pickles
+from minigan.networks import stylegan3
+from tests import official_file
 from tests.test_stylegan2 import official_epsilon  # noqa: F401
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "pickles"
@@ -301,3 +303,15 @@ def test_reading_closes_the_file():
         minigan.load(NETWORKS[0])
     if before:
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_written_here_is_read_bit_for_bit(tmp_path):
+    config = stylegan3.Config(img_resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
+    made = official_file.write(tmp_path / "made.pkl", config)
+    read = files.read_networks(tmp_path / "made.pkl")
+    for name, network in made.items():
+        assert read[name].config == network.config
+        for part in ("params", "buffers"):
+            ours, theirs = getattr(read[name], part), getattr(network, part)
+            assert ours.keys() == theirs.keys()
+            assert all(np.array_equal(ours[k], theirs[k]) for k in ours)

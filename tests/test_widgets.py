@@ -13,7 +13,8 @@ from PIL import Image
 import minigan
 from minigan import generate, layers, show, toy
 from minigan.data.images import grid, to_uint8
-from minigan.show import live, svg, walks, widgets
+from minigan.networks import stylegan3
+from minigan.show import canvas, live, svg, walks, widgets
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +206,30 @@ def test_direction_slider_moves_w(G):
     np.testing.assert_array_equal(tiles(panel.views[0], 2, 32), to_uint8(G.synthesis(ws)))
 
 
+def test_canvas_slider_moves_the_canvas_of_each(G):
+    config = stylegan3.Config(img_resolution=32, z_dim=8, w_dim=8, channel_base=256, channel_max=8,
+                              num_layers=6, margin_size=4)  # fmt: skip
+    G3 = config.build(np.random.default_rng(0))
+    panel = show.canvas_slider({"2": G, "3": G3}, "1, 2")
+    still = tiles(panel.views[1], 2, 32)
+    np.testing.assert_array_equal(still, to_uint8(G3(z_of(G3, 1, 2), truncation_psi=0.7)))
+    panel.controls["x"].value = 0.25
+    moved = tiles(panel.views[1], 2, 32).astype(int)
+    assert np.abs(moved[:, :, 8:] - still[:, :, :-8]).mean() < 3  # 8 pixels to the right
+    assert (tiles(panel.views[0], 2, 32) != to_uint8(G(z_of(G, 1, 2), truncation_psi=0.7))).any()
+    assert "shifted by 0.25, 0.00 of its width" in panel.text.value and "2, 3." in panel.text.value
+    panel.controls["x"].value = 0.0
+    panel.controls["zoom"].value = 2.0
+    large = tiles(panel.views[1], 2, 32).astype(int)
+    middle = np.repeat(np.repeat(still[:, 8:24, 8:24], 2, axis=1), 2, axis=2)
+    assert np.corrcoef(large.ravel(), middle.ravel())[0, 1] > 0.8
+
+
+def test_the_canvas_is_turned_counterclockwise_then_shifted():
+    x, y, _ = canvas.canvas(0.1, 0.2, 90, 2.0) @ [0.25, 0, 1]  # a point right of the middle …
+    assert (x, y) == pytest.approx((0.1, 0.2 - 0.5))  # … comes to stand above it
+
+
 @pytest.mark.parametrize("make", [show.psi_slider, show.style_mixer, show.noise_lab, show.latent_walk,
                                   lambda G: show.direction_slider(G, np.ones(len(G.w_avg)))])  # fmt: skip
 def test_the_toy_has_them_too(make, T):
@@ -235,6 +260,8 @@ DOOR = [
     (lambda G: show.latent_walk(G, frames=1), "frames is 1; expected a whole number from 2 to 240"),
     (lambda G: show.direction_slider(G, np.ones(3)), "expected floats of shape [64] or [8, 64]"),
     (lambda G: show.direction_slider(G, np.full(64, np.nan)), "direction holds 64 NaN"),
+    (lambda G: show.canvas_slider({"a": G, "b": 3}), "canvas_slider: G is int; expected a generator"),
+    (lambda G: show.canvas_slider(G, psi=2), "psi is 2; expected a number from -1 to 1.5"),
     (lambda G: show.layer_browser(toy.Generator.init(toy.Config(), np.random.default_rng(0))),
      "expected a generator of images"),
 ]  # fmt: skip

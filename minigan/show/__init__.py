@@ -1,7 +1,7 @@
 """What a notebook shows: figures with alt text (`figures`), the package's own source, and widgets.
 
-The widgets (`live`, `widgets`, `insides`, `walks`) need ipywidgets, which `minigan[lab]` installs;
-it is imported when the first of them is used.
+The widgets (`live`, `widgets`, `insides`, `walks`, `canvas`) need ipywidgets, which `minigan[lab]`
+installs; it is imported when the first of them is used.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from minigan.show.source import source
 _WIDGETS = {
     "psi_slider": "widgets", "style_mixer": "widgets", "direction_slider": "widgets",
     "noise_lab": "insides", "layer_browser": "insides", "latent_walk": "walks",
+    "canvas_slider": "canvas",
 }  # fmt: skip
 
 __all__ = ["COLOURS", "images", "new", "picture", "png", "signals", "source", *_WIDGETS]

@@ -2,6 +2,8 @@
 
     show.psi_slider(G)      show.style_mixer(G)      show.direction_slider(G, direction)
 
+The canvas itself is moved in `canvas.py`.
+
 G: any generator without labels, the 1-D toy too.  Seeds give the latents that NVIDIA's scripts
 would draw.  Read first: `live.py`.
 """

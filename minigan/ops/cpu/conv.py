@@ -80,7 +80,7 @@ def images(N, C, H, W, dtype):
 
 # Weights transformed for Winograd, by content: a weight serves several passes of a training step,
 # and all pictures at inference.  The oldest go when together they exceed this many bytes.
-_KEPT_BYTES = 1 << 27
+_KEPT_BYTES = 1 << 29
 _kept = collections.OrderedDict()
 _kept_now = 0
 _guard = threading.Lock()

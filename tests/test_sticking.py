@@ -1,0 +1,82 @@
+"""The steps from StyleGAN2 to StyleGAN3, untrained; and a StyleGAN3 that learns by imitation."""
+
+import csv
+import pathlib
+
+import numpy as np
+import pytest
+
+import minigan
+from minigan import files, imitation, sticking
+from minigan.networks import stylegan2, stylegan3
+
+TABLE = pathlib.Path(__file__).parent.parent / "notebooks" / "results" / "sticking.csv"
+
+
+def test_each_step_helps_and_the_committed_table_says_so():
+    """B to G, one seed, in miniature; then the table that the lesson reads."""
+    steps = list(sticking.STEPS)
+    small = [sticking.run(step, 0, 16)["eq_t"] for step in steps[:6]]
+    found = sticking.read(TABLE)
+    assert list(found) == steps and all(len(v["eq_t"]) == 5 for v in found.values())
+    for eq_t in (small, [np.mean(found[step]["eq_t"]) for step in steps[:6]]):
+        assert all(a + 3 < b for a, b in zip(eq_t, eq_t[1:], strict=False)), eq_t
+    # The miniature is the table's own first seed, with fewer latents.
+    first = [found[step]["eq_t"][0] for step in steps[:6]]
+    np.testing.assert_allclose(small, first, atol=5)
+
+
+def test_the_command_writes_the_table(tmp_path):
+    path = tmp_path / "table.csv"
+    sticking.compare([0, 1], 8, path)
+    with open(path, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16 and set(rows[0]) == set(sticking.COLUMNS)
+    assert "B  Fourier input" in sticking.summary(path) and "±" in sticking.summary(path)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        sticking.compare([0], 2, tmp_path / "none" / "table.csv")
+
+
+def test_what_is_moved_is_the_input_alone():
+    G = sticking.STEPS["B  Fourier input"](np.random.default_rng(0))
+    ws = G.mapping(np.ones((1, 8), np.float32))
+    assert G.synthesis(ws).shape == (1, 3, 32, 32)
+    moved = G.transformed(np.array([[1, 0, 0.125], [0, 1, 0], [0, 0, 1]]))
+    np.testing.assert_allclose(moved._waves()[..., 2:], G._waves()[..., :-2], atol=1e-12)
+    assert moved.params is G.params
+
+
+SMALL = {"img_resolution": 16, "z_dim": 4, "w_dim": 4, "channel_base": 64, "channel_max": 4}
+TWO = stylegan2.MappingConfig(2)
+PUPIL = stylegan3.Config(**SMALL, mapping_kwargs=TWO, num_layers=3, num_critical=1, margin_size=2,
+                         magnitude_ema_beta=0.9)  # fmt: skip
+
+
+def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIGAN_QUIET", "1")
+    teacher = stylegan2.Config(**SMALL, mapping_kwargs=TWO).build(np.random.default_rng(0))
+    errors = []
+    for kimg in (0.08, 1.0):
+        pupil, error = imitation.imitate(PUPIL, teacher, kimg, tmp_path / "pupil.npz")
+        errors.append(error)
+    assert errors[1] < 0.5 * errors[0]
+    z = np.random.default_rng(1).standard_normal((3, 4), np.float32)
+    np.testing.assert_array_equal(pupil.mapping(z)[:, 0], teacher.mapping(z)[:, 0])
+    read = minigan.load(tmp_path / "pupil.npz")
+    np.testing.assert_array_equal(read(z), pupil(z))
+    again, _ = imitation.imitate(PUPIL, teacher, 1.0, tmp_path / "again.npz")
+    np.testing.assert_array_equal(again(z), pupil(z))
+
+
+def test_a_teacher_that_does_not_fit_is_refused(tmp_path):
+    build = lambda **changes: stylegan2.Config(**SMALL | changes, mapping_kwargs=TWO).build(  # noqa: E731
+        np.random.default_rng(0)
+    )
+    for config, teacher, message in (
+        (PUPIL, build(w_dim=8), "mapping network has other parameters"),
+        (PUPIL, build(img_resolution=32), "teacher draws 32²; expected 16²"),
+        (build().config, build(), "expected stylegan3's"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            imitation.imitate(config, teacher, 0.01, tmp_path / "pupil.npz")
+    assert not list(tmp_path.iterdir()) and files.MODELS.is_dir()
