@@ -116,6 +116,8 @@ def read(path):
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz archive")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta_json")))

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pickle
+import struct
 import tracemalloc
 
 import numpy as np
@@ -88,6 +89,42 @@ def test_tensors_of_every_kind(path):
             np.testing.assert_array_equal(got, expected)
 
 
+def payload(count=3, stored=3, numbers=3, first=None):
+    """A tensor's payload as `torch.save` writes it; the numbers may lie."""
+    with official_file.standing_in() as stand_in:
+        data = official_file.payload(np.ones(count, np.float32), stand_in)
+    head = data[: len(data) - 8 - 4 * count]
+    if first is not None:
+        head = first + head[head.index(b".") + 1 :]
+    return head + struct.pack("<q", stored) + bytes(4 * numbers)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (payload(stored=4), "says 3 and 4 numbers and has 12 bytes"),
+        (payload(numbers=4), "says 3 and 3 numbers and has 16 bytes"),
+        (payload(numbers=2), "says 3 and 3 numbers and has 8 bytes"),
+        (payload(stored=4, numbers=4), "says 3 and 4 numbers and has 16 bytes"),
+        (
+            payload(first=b"\x80\x02ccollections\nOrderedDict\n."),
+            "it names collections.OrderedDict",
+        ),
+        (payload(first=b"\x80\x02K\x05."), "a tensor's header is not"),
+        (b"PK\x03\x04" + bytes(60), "a zipped tensor is damaged"),
+        (b"", "the file ends too early"),
+    ],
+)
+def test_a_tensor_that_lies_about_itself_is_refused(made, message):
+    with pytest.raises(pickles.Refused, match=message):
+        pickles._storage(made)
+
+
+def test_a_tensor_that_is_true_is_read():
+    storage, bfloat16 = pickles._storage(payload())
+    assert (storage.count, storage.dtype, bfloat16) == (3, np.float32, False)
+
+
 @pytest.mark.parametrize("name", sorted(OUTCOMES))
 def test_hostile_files_are_refused_and_run_nothing(name):
     path = GOLDEN / "hostile" / name
@@ -158,6 +195,7 @@ def test_text_that_is_code_is_not_looked_at(tmp_path):
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "it names os.system.*nothing was run"),
         (b"\x80\x04cbuiltins\nset\n(K\x01K\x02K\x03tR.", "builtins.set with other arguments"),
         (b"\x80\x04ccollections\nOrderedDict\nN\x81.", "a new object is not"),
+        (b"\x80\x04cdnnlib.util\nEasyDict\nK\x01\x85\x81.", "a new object is not"),
         (b"\x80\x04K\x01Q.", "a persistent id is not"),
     ],
 )
@@ -177,6 +215,7 @@ def test_other_pickles_get_a_sentence(tmp_path):
         ({"weights": [1, 2]}, "it holds 'weights'; expected networks named G, D or G_ema"),
         ([1, 2], "it holds a list; expected a dict of networks"),
         (np.zeros(3, "O"), "a NumPy array of kind 'O8'"),
+        (np.zeros(3, ">f8"), "a NumPy type with the state"),
         (Ellipsis, "builtins"),
     ):
         path = written(tmp_path, pickle.dumps(value, 4))
