@@ -104,6 +104,22 @@ def test_the_direction_of_each_transform_matters():
         assert measured(measure, wrong) < 20
 
 
+def test_decibels_are_those_of_a_range_of_two(monkeypatch):
+    """A moved picture that is wrong by 0.2 everywhere: 10·log₁₀(2²/0.2²) = 20."""
+    plain = Sines()
+    plain.transformed = lambda matrix: Sines(matrix, lambda x: x + 0.2)
+    assert measured(metrics.eq_t, plain) == pytest.approx(20.0, abs=1e-9)
+    # EQ-R compares under the filter of `pseudo_rotation`: if that added 1, 10·log₁₀(4) would remain.
+    filtered = equivariance.pseudo_rotation
+
+    def and_one(x, angle):
+        y, known = filtered(x, angle)
+        return y + 1, known
+
+    monkeypatch.setattr(equivariance, "pseudo_rotation", and_one)
+    assert measured(metrics.eq_r, Sines()) == pytest.approx(10 * math.log10(4), abs=0.05)
+
+
 @pytest.fixture(scope="module")
 def untrained():
     """StyleGAN3-T and R and StyleGAN2, mean squares settled."""
