@@ -190,8 +190,8 @@ def _official(path, only=None):
 
 
 def load(name_or_path):
-    """The generator of a file, or a shipped one by its name ("portraits"): the averaged one,
-    "G_ema", where there are several.
+    """The generator of a file (ours, or NVIDIA's `.pkl`), or a shipped one by its name
+    ("portraits"): the averaged one, "G_ema", where there are several.
 
     Raises: as `read`; ValueError if the file has no generator.
     """

@@ -62,6 +62,8 @@ def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
     assert errors[1] < 0.5 * errors[0]
     z = np.random.default_rng(1).standard_normal((3, 4), np.float32)
     np.testing.assert_array_equal(pupil.mapping(z)[:, 0], teacher.mapping(z)[:, 0])
+    magnitudes = [v for k, v in pupil.buffers.items() if k.endswith("magnitude_ema")]
+    assert len(magnitudes) == 4 and all(0 < v != 1 for v in magnitudes)
     read = minigan.load(tmp_path / "pupil.npz")
     np.testing.assert_array_equal(read(z), pupil(z))
     again, _ = imitation.imitate(PUPIL, teacher, 1.0, tmp_path / "again.npz")

@@ -23,6 +23,8 @@ from minigan.networks import base, stylegan2
 from minigan.ops import bias_act, filtered_lrelu
 from minigan.toy import normal, zeros
 
+Discriminator, DiscriminatorConfig = stylegan2.Discriminator, stylegan2.DiscriminatorConfig
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
