@@ -188,6 +188,11 @@ def test_text_that_is_code_is_not_looked_at(tmp_path):
         (b"\x80\x04X\x04\x00\x00\x00\xff\xfe\xfd\xfc.", "codec can't decode"),
         (b"\x80\x04N}" + b"b", "a state to build"),
         (b"\x80\x04}]Ns.", "a list as a key"),
+        (
+            b"\x80\x04}\x8a\x09" + bytes(8) + b"\x01Ns.",
+            "an? int as a key; expected text or a small",
+        ),
+        (b"\x80\x04\x8f(G" + bytes(8) + b"\x90.", "a float as a key"),
         (b"\x80\x04" + b")" + b"\x85" * 100000 + b"q\x00}h\x00Ns.", "a tuple as a key"),
         (b"\x80\x04cdnnlib.tflib.network\nNetwork\n.", "a file for TensorFlow"),
         (b"\x80\x04ctraining.networks\nGenerator\n.", "R3GAN"),
