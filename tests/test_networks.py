@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigan import autograd, files, losses
-from minigan.networks import stylegan1, stylegan2
+from minigan.networks import stylegan1, stylegan2, stylegan3
 
 TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
 MAPPING1 = stylegan1.MappingConfig(num_layers=2, lr_multiplier=0.1)
@@ -21,6 +21,22 @@ G_CONFIGS = [
         )
         for a, c in (("skip", 0), ("resnet", 2), ("orig", 0))
     ),
+    *(
+        stylegan3.Config(
+            **TINY1,
+            z_dim=3,
+            w_dim=3,
+            mapping_kwargs=MAPPING2,
+            conv_kernel=k,
+            c_dim=c,
+            use_radial_filters=k == 1,
+            num_layers=3,
+            num_critical=1,
+            margin_size=2,
+            filter_size=4,
+        )
+        for k, c in ((3, 0), (1, 2))
+    ),  # fmt: skip
 ]
 D_CONFIGS = [
     stylegan1.DiscriminatorConfig(**TINY1),
@@ -37,7 +53,8 @@ EPS = 1e-6  # of the differences: along 1e-5 an activation may change its sign
 
 def label(config):
     kind = "G" if hasattr(config, "z_dim") else "D"
-    about = f"-{config.architecture}" if hasattr(config, "architecture") else f"-lod{config.lod}"
+    named = {"architecture": "", "lod": "lod", "conv_kernel": "k"}
+    about = next(f"-{w}{getattr(config, n)}" for n, w in named.items() if hasattr(config, n))
     return f"{type(config).__module__.rpartition('.')[2]}-{kind}{about}"
 
 
@@ -181,7 +198,7 @@ def test_stylegan1_is_its_recipe(rng):
     assert np.abs(G.synthesis(ws) - wanted).max() < 1e-10 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2]], ids=label)
+@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2], G_CONFIGS[5]], ids=label)
 def test_the_mapping_knows_no_length_of_z(config, rng):
     G = in_double(config.build(rng), rng)
     z = rng.standard_normal((3, 3))
@@ -340,7 +357,7 @@ def test_a_wrong_config_is_named(change, message):
         dataclasses.replace(G_CONFIGS[2], **change)
 
 
-@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2]], ids=label)
+@pytest.mark.parametrize("config", [G_CONFIGS[0], G_CONFIGS[2], G_CONFIGS[5]], ids=label)
 def test_wrong_arguments_of_a_generator_are_named(config, rng):
     G = config.build(rng)
     z = rng.standard_normal((2, 3), np.float32)
