@@ -69,6 +69,16 @@ PRESETS = {
         batch=32, gamma=10.0, pl_weight=2.0, mixing_prob=0.9, ema_kimg=10.0, ema_rampup=0.0,
         kimg=25000, kimg_per_tick=4, snapshot_kimg=200,
     ),
+    # StyleGAN3-R's own; D sees blurred pictures at first.  T: without that,
+    # and without G's last two lines.
+    "stylegan3-r": Config(
+        G=stylegan3.Config(img_resolution=256, magnitude_ema_beta=0.5 ** (32 / 20000),
+                           conv_kernel=1, use_radial_filters=True, channel_base=65536,
+                           channel_max=1024),
+        D=stylegan2.DiscriminatorConfig(img_resolution=256, conv_clamp=256.0),
+        batch=32, g_lr=0.0025, gamma=2.0, blur_sigma=10.0, ema_kimg=10.0, kimg=25000,
+        kimg_per_tick=4, snapshot_kimg=200,
+    ),
     # What ADA's authors choose for few pictures: γ = 0.0002·R²/batch, half the channels.
     "ada64": Config(
         G=stylegan2.Config(img_resolution=64, channel_base=16384,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import minigan
 from minigan import files, official, pickles
 from minigan.networks import stylegan3
+from minigan.pickles import built, machine
 from tests import official_file
 from tests.test_stylegan2 import official_epsilon  # noqa: F401
 
@@ -117,11 +118,11 @@ def payload(count=3, stored=3, numbers=3, first=None):
 )
 def test_a_tensor_that_lies_about_itself_is_refused(made, message):
     with pytest.raises(pickles.Refused, match=message):
-        pickles._storage(made)
+        built._storage(made)
 
 
 def test_a_tensor_that_is_true_is_read():
-    storage, bfloat16 = pickles._storage(payload())
+    storage, bfloat16 = built._storage(payload())
     assert (storage.count, storage.dtype, bfloat16) == (3, np.float32, False)
 
 
@@ -212,7 +213,7 @@ def test_deep_nesting_needs_no_deep_stack(tmp_path):
     path = written(tmp_path, b"\x80\x04)" + b"\x85" * 300000 + b".")
     with open(path, "rb") as file:
         assert isinstance(pickles.load(file), tuple)
-    refused(written(tmp_path, b"\x80\x04" + b"]" * pickles.MOST_STEPS), "more than .* steps")
+    refused(written(tmp_path, b"\x80\x04" + b"]" * machine.MOST_STEPS), "more than .* steps")
 
 
 def test_other_pickles_get_a_sentence(tmp_path):
@@ -280,9 +281,9 @@ def test_what_a_network_has_overrules_what_was_asked_for():
 
 def test_a_small_file_cannot_fill_the_memory():
     """One number, seen as a thousand by a thousand through strides of 0; and many such."""
-    tree = pickles.Storage(None, 0, np.dtype("f4"), 1)
+    tree = built.Storage(None, 0, np.dtype("f4"), 1)
     with pytest.raises(pickles.Refused, match="does not fit its storage of 1 numbers"):
-        pickles._tensor((tree, False), 0, (1000, 1000), (0, 0), False, {})
+        built._tensor((tree, False), 0, (1000, 1000), (0, 0), False, {})
     with open(NETWORKS[3], "rb") as file:
         good = pickles.load(file)["G_ema"]
         with pytest.raises(pickles.Refused, match="more numbers than the file can hold"):
@@ -298,7 +299,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
 
 
 # Bytes that mean something to the machine are likelier than others.
-CODES = st.sampled_from([*pickles._STEPS, b".", b"\xff", b"\x00"])
+CODES = st.sampled_from([*machine._STEPS, b".", b"\xff", b"\x00"])
 
 
 @pytest.mark.slow

@@ -1,0 +1,259 @@
+"""What a network's file may build: modules, tensors, NumPy scalars and arrays, plain containers.
+
+PyTorch writes a tensor as a view of a storage, and a storage as bytes that hold pickles again: they
+run on the same machine, with the storages' names only.  Tensors stay on the disk until someone asks
+for their array.
+"""
+
+import dataclasses
+import io
+import math
+import struct
+import zipfile
+
+import numpy as np
+
+from minigan.pickles.machine import (
+    Buildable,
+    Machine,
+    Name,
+    Refused,
+    Region,
+    as_key,
+    exactly,
+    expect,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """A network or a part of one: the name of its class, and its attributes."""
+
+    class_name: str
+    state: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """`count` numbers in a row in a file."""
+
+    file: object
+    start: int
+    dtype: np.dtype
+    count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A view of a storage; sizes and strides in elements."""
+
+    storage: Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+    bfloat16: bool
+
+    def array(self):
+        """Its numbers in an array of its own; bfloat16 as float32."""
+        first, dtype = self.storage, self.storage.dtype
+        if math.prod(self.shape) == 0:
+            return np.empty(self.shape, np.float32 if self.bfloat16 else dtype)
+        span = 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
+        first.file.seek(first.start + self.offset * dtype.itemsize)
+        flat = np.empty(span, dtype)
+        if first.file.readinto(flat.view(np.uint8)) != flat.nbytes:
+            raise Refused("the file ends within a tensor")
+        strides = [s * dtype.itemsize for s in self.strides]
+        view = np.lib.stride_tricks.as_strided(flat, self.shape, strides)
+        if self.bfloat16:  # the upper half of a float32
+            return (view.astype(np.uint32) << np.uint32(16)).view(np.float32)
+        return view if view.flags.c_contiguous else view.copy(order="C")
+
+
+class _Dtype(Buildable):
+    def __init__(self, code):
+        if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
+            raise Refused(f"a NumPy array of kind {code!r}; expected plain numbers")
+        self.value = np.dtype(code)
+
+    def build(self, state):
+        order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
+        if order not in ("<", "|", "=") or any(x is not None for x in state[2:5]):
+            raise Refused(f"a NumPy type with the state {str(state)[:60]}; expected plain numbers")
+
+
+class _Array(Buildable):
+    """A NumPy array: made empty, filled by BUILD."""
+
+    def __init__(self):
+        self.value = np.empty(0)
+
+    def build(self, state):
+        expect(isinstance(state, tuple) and len(state) == 5, "a NumPy array's state")
+        _, shape, dtype, fortran, data = state
+        self.value = _filled(data, dtype, shape, "F" if fortran else "C")
+
+
+def _whole(*values):
+    return all(type(v) is int and 0 <= v < 1 << 48 for v in values)
+
+
+def _filled(data, dtype, shape, order):
+    data = data.read() if isinstance(data, Region) else data
+    fits = isinstance(data, bytes) and isinstance(dtype, _Dtype) and isinstance(shape, tuple)
+    fits = fits and len(shape) <= 8 and _whole(*shape) and order in ("C", "F")
+    expect(fits and len(data) == math.prod(shape) * dtype.value.itemsize, "a NumPy array")
+    return np.frombuffer(data, dtype.value).reshape(shape, order=order)
+
+
+def _frombuffer(data, dtype, shape, order):
+    array = _Array()
+    array.value = _filled(data, dtype, shape, order)
+    return array
+
+
+def _scalar(dtype, data):
+    return _filled(data, dtype, (), "C").item()
+
+
+def _reconstruct(cls, shape, kind):
+    expect(cls is NAMES["numpy", "ndarray"] and shape == (0,), "a NumPy array")
+    return _Array()
+
+
+def _module(meta):
+    expect(isinstance(meta, dict) and meta.get("type") == "class", "a network's description")
+    name, state = meta.get("class_name"), meta.get("state")
+    expect(isinstance(name, str) and isinstance(state, dict), "a network's description")
+    return Module(name, state)  # meta["module_src"], Python code, is not looked at
+
+
+def _parameter(data, requires_grad, hooks):
+    expect(isinstance(data, Tensor) and not hooks, "a parameter")
+    return data
+
+
+def _tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None):
+    expect(isinstance(storage, tuple) and not hooks and not metadata, "a tensor")
+    storage, bfloat16 = storage
+    fits = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
+    expect(fits and len(shape) <= 8 and _whole(offset, *shape, *strides), "a tensor's shape")
+    count = math.prod(shape)
+    if count:
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+        if last >= storage.count or count > storage.count + 4096:
+            raise Refused(
+                f"a tensor of shape {shape} and strides {strides} at {offset} does not fit its "
+                f"storage of {storage.count} numbers"
+            )
+    return Tensor(storage, offset, shape, strides, bfloat16)
+
+
+_STORAGES = {
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "BFloat16Storage": "<u2",
+    "LongStorage": "<i8", "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "i1",
+    "ByteStorage": "u1", "BoolStorage": "b1",
+}  # fmt: skip
+
+
+def _storage(payload):
+    """What `torch.save` wrote of a storage: (Storage, whether it is bfloat16)."""
+    if isinstance(payload, bytes):
+        payload = Region(io.BytesIO(payload), 0, len(payload))
+    expect(isinstance(payload, Region), "a tensor's data")
+    payload.file.seek(payload.start)
+    if payload.file.read(4) == b"PK\x03\x04":
+        return _zipped(payload)
+    at, found = payload.start, []
+    for _ in range(5):
+        machine = Machine(payload.file, at, payload.start + payload.size, _INNER, _persistent)
+        found.append(machine.run())
+        at = machine.at
+    magic, protocol, system, about, keys = found
+    expect(magic == 0x1950A86A20F9469CFC6C and protocol == 1001, "a tensor's header")
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
+    expect(isinstance(about, _About) and keys == [about.key], "a tensor's header")
+    payload.file.seek(at)
+    stored = struct.unpack("<q", exactly(payload.file, 8))[0]
+    size = payload.start + payload.size - at - 8
+    return _checked(about, payload.file, at + 8, size, stored)
+
+
+def _zipped(payload):
+    """The same in PyTorch's newer form: members <root>/data.pkl, <root>/data/<key>, all stored."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload.read())) as archive:
+            members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+            expect(len(members) <= 16, "a zipped tensor")
+            plain = all(i.compress_type == zipfile.ZIP_STORED for i in members.values())
+            expect(plain and "data.pkl" in members, "a zipped tensor")
+            expect(members["data.pkl"].file_size <= 4096, "a zipped tensor's header")
+            if "byteorder" in members and archive.read(members["byteorder"]) != b"little":
+                raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
+            header = archive.read(members["data.pkl"])
+            about = Machine(io.BytesIO(header), 0, len(header), _INNER, _persistent).run()
+            expect(isinstance(about, _About), "a zipped tensor's header")
+            data = members.get(f"data/{about.key}")
+            expect(data is not None, "a zipped tensor")
+            numbers = archive.read(data)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+        raise Refused(f"a zipped tensor is damaged ({error})") from None
+    return _checked(about, payload.file, _find(payload, data), len(numbers), about.count)
+
+
+def _find(payload, member):
+    """Where a stored member's bytes begin: after its local header, two lengths of which it has."""
+    at = payload.start + member.header_offset
+    payload.file.seek(at + 26)
+    name, extra = struct.unpack("<HH", exactly(payload.file, 4))
+    return at + 30 + name + extra
+
+
+def _checked(about, file, start, size, stored):
+    dtype = np.dtype(_STORAGES[about.kind])
+    if not stored == about.count == size / dtype.itemsize:
+        raise Refused(
+            f"a tensor's storage says {about.count} and {stored} numbers and has {size} bytes"
+        )
+    return Storage(file, start, dtype, about.count), about.kind == "BFloat16Storage"
+
+
+@dataclasses.dataclass(frozen=True)
+class _About:
+    kind: str
+    key: str
+    count: int
+
+
+def _persistent(pid):
+    fits = isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage"
+    fits = fits and isinstance(pid[1], Name) and (len(pid) == 5 or pid[5] is None)
+    expect(fits and isinstance(pid[2], str) and _whole(pid[4]), "a tensor's header")
+    return _About(pid[1].name, pid[2], pid[4])
+
+
+NAMES = {
+    (module, name): Name(module, name, call, new)
+    for modules, name, call, new in (
+        ("torch_utils.persistence", "_reconstruct_persistent_obj", _module, None),
+        ("dnnlib.util", "EasyDict", None, dict),
+        ("torch._utils", "_rebuild_tensor_v2", _tensor, None),
+        ("torch._utils", "_rebuild_parameter", _parameter, None),
+        ("torch.storage", "_load_from_bytes", _storage, None),
+        ("collections", "OrderedDict", lambda: {}, None),
+        ("builtins", "set", lambda items=(): _set(items), None),
+        ("numpy", "dtype", lambda code, align, copy: _Dtype(code), None),
+        ("numpy", "ndarray", None, None),
+        ("numpy.core.multiarray numpy._core.multiarray", "scalar", _scalar, None),
+        ("numpy.core.multiarray numpy._core.multiarray", "_reconstruct", _reconstruct, None),
+        ("numpy.core.numeric numpy._core.numeric", "_frombuffer", _frombuffer, None),
+    )
+    for module in modules.split()
+}
+_INNER = {("torch", name): Name("torch", name) for name in _STORAGES}
+
+
+def _set(items):
+    expect(isinstance(items, (list, tuple)), "a set")
+    return {as_key(item) for item in items}
