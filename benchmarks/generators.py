@@ -10,6 +10,7 @@ PyTorch is compared if installed: pip install -e '.[benchmark]'.
 import argparse
 import math
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ import numpy as np
 import minigan
 from minigan import files, toy
 from minigan.networks import stylegan2, stylegan3
+
+ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # for tests/official_file.py, and for the processes started below
 
 try:
     import torch
@@ -175,7 +179,8 @@ def memory(name, res):
 
 
 def fresh(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          cwd=ROOT)  # fmt: skip
     return done.stdout.split()[-1]
 
 

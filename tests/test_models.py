@@ -8,7 +8,7 @@ import pytest
 import minigan
 from minigan import cards, features, files, measure
 
-GENERATORS = ["portraits32", "portraits32-2019"]
+GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
 
 
@@ -22,17 +22,18 @@ def test_every_network_has_a_card_and_is_small():
         above, _, made = card.partition(cards.MARK.format(name))
         assert "## Known faults" in above and "## Measures" in made, name
     for name in names:
-        assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
+        assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6  # in all below 8 MB
 
 
 @pytest.mark.parametrize("name", ["portraits", *GENERATORS])
 def test_a_generator_makes_pictures_that_its_latent_decides(name, rng):
     G = minigan.load(name)
     img = G(rng.standard_normal((32, G.z_dim), np.float32))
-    assert img.shape == (32, 3, 32, 32) and img.dtype == np.float32 and np.abs(img).max() < 2
+    res = int(name[9:11]) if name[9:] else 32  # portraits64
+    assert img.shape == (32, 3, res, res) and img.dtype == np.float32 and np.abs(img).max() < 2
     assert np.std(img, axis=0).mean() > 0.2  # the drawings have 0.34
     D = files.read_networks(f"{files.ALIASES.get(name, name)}-D")["D"]
-    fresh, _ = features.portraits.sample(32, 32, rng)
+    fresh, _ = features.portraits.sample(32, res, rng)
     worse = rng.uniform(-1, 1, fresh.shape).astype(np.float32)
     assert np.mean(D(fresh)) > np.mean(D(worse))
 
