@@ -1,7 +1,7 @@
 """How good is a generator of portraits?  Every measure of a model card, as numbers.
 
 What stands beside each number makes it mean something: the *floor*, the same measure of fresh
-drawings against drawings; a *bad* reference, drawings blurred to a quarter of their pixels; N; and
+drawings against drawings; a *bad* reference, drawings of 16 × 16 pixels; N; and
 the spread over seeds.  Factors are read by `features`, with the errors that its own card states.
 
 Read first: `metrics.py`, `features.py`.  Read next: `cards.py`, which makes tables of these.
@@ -38,9 +38,12 @@ def drawings(n, resolution, rng):
 
 
 def blurred(pictures):
-    """Every block of 2 × 2 pixels made one: what a bad generator might do."""
+    """Only 16 × 16 pixels left, whatever the size: what a bad generator might do.
+
+    At 64² halving would not do: the readers look at 32².
+    """
     n, c, height, width = pictures.shape
-    blocks = np.reshape(pictures, (n, c, height // 2, 2, width // 2, 2))
+    blocks = np.reshape(pictures, (n, c, 16, height // 16, 16, width // 16))
     return np.reshape(np.broadcast_to(blocks.mean((3, 5), keepdims=True), blocks.shape),
                       pictures.shape)  # fmt: skip
 

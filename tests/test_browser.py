@@ -19,7 +19,7 @@ def test_start_here_runs_and_its_first_slider_truncates(lab, browser):
         assert live.count() == 3
         notebook.press(page.locator(".minigan-live .noUi-handle").first, "ArrowLeft", 20)
         notebook.until(lambda: "every w is the average w̄" in notebook.text(), "ψ = 0 is said")
-        tiles = split(notebook.pixels(), 6, 32)
+        tiles = split(notebook.pixels(), 6, 64)
         assert (tiles == tiles[:1]).all()
         notebook.keep("00_psi_0")
 

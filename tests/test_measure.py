@@ -73,10 +73,12 @@ def test_distances_rank_drawings_before_blurred_ones(reader):
 
 
 def test_blurring_keeps_block_means(rng):
-    x = rng.normal(size=(2, 3, 8, 8))
-    y = measure.blurred(x)
-    assert y.shape == x.shape and y[0, 0, 2, 2] == y[0, 0, 3, 3]
-    assert y[1, 2, 4, 6] == pytest.approx(x[1, 2, 4:6, 6:8].mean())
+    for size, block in ((32, 2), (64, 4)):
+        x = rng.normal(size=(2, 3, size, size))
+        y = measure.blurred(x)
+        assert y.shape == x.shape and y[0, 0, 4, 4] == y[0, 0, 5, 5]
+        at = slice(2 * block, 3 * block)
+        assert y[1, 2, 2 * block, 2 * block] == pytest.approx(x[1, 2, at, at].mean())
 
 
 def test_auc():
