@@ -18,8 +18,11 @@ _IGNORED = {
     "num_fp16_res", "use_fp16", "use_fp16_before_res", "fp16_channels_last", "channels_last",
     "fused_modconv_default", "freeze_layers",
 }  # fmt: skip
-_MOST = 16384  # of any size in a configuration, so that a made-up one cannot ask for the memory
-_DEEPEST = 8
+# Of numbers in a configuration, before anything is made of it: a made-up one could ask for all the
+# memory there is.
+_MOST = 16384
+_LIMITS = {"channel_base": 1 << 20, "num_layers": 64, "filter_size": 64, "lrelu_upsampling": 8}
+_DEEPEST = 8  # modules within modules
 
 
 class _Shapes(np.random.Generator):
@@ -56,9 +59,7 @@ def networks(path, only=None):
 def _network(name, module, limit):
     """Its network; the parameters of at most `limit` bytes."""
     cls, config = _described(module)
-    for place, value in _numbers(config):
-        if not abs(value) <= _MOST * (64 if place.startswith("channel") else 1):
-            raise Refused(f"{name} says {place} = {value:.6g}; expected at most {_MOST}")
+    _check_size(name, config, limit)
     fresh = cls.init(config, _Shapes())
     wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
     tensors = dict(_tensors(module))
@@ -77,19 +78,31 @@ def _network(name, module, limit):
     return cls(config, arrays, buffers)
 
 
-def _numbers(config):
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _numbers(value)
-        elif isinstance(value, (int, float)):
-            yield field.name, value
+def _check_size(name, config, limit):
+    """Refuse what even `init` without random numbers would need much memory for."""
+    mapping = config.mapping_kwargs
+    widths = [getattr(config, field, 0) for field in ("z_dim", "w_dim")]
+    widths += [mapping.embed_features or 0, mapping.layer_features or 0]
+    if hasattr(config, "label_dim"):  # of a discriminator
+        widths.append(config.label_dim)
+    taps = [0]
+    if isinstance(config, stylegan3.Config):
+        taps += [
+            n for layer in stylegan3.schedule(config)[1] for n in (layer.up_taps, layer.down_taps)
+        ]
+    # As wide as two of these side by side, in float32, and 64 MB for small files.
+    if 4 * mapping.num_layers * (2 * max(widths)) ** 2 > limit + (1 << 26) or max(taps) > 256:
+        raise Refused(f"{name}'s description asks for more than such a file can hold")
 
 
-def _tensors(module, prefix="", depth=0):
+def _tensors(module, prefix="", seen=None):
     """(name, Tensor), as a state dict has them."""
-    if depth > _DEEPEST:
+    seen = set() if seen is None else seen
+    if prefix.count(".") > _DEEPEST:
         raise Refused(f"modules within modules, {_DEEPEST} deep; expected fewer")
+    if id(module) in seen:  # each of those within it would be walked through again
+        raise Refused(f"the module {prefix[:60]} stands in two places; expected a tree")
+    seen.add(id(module))
     for kind, cls in (("_parameters", Tensor), ("_buffers", Tensor), ("_modules", Module)):
         for name, value in _dict(module.state, kind).items():
             if value is None:
@@ -97,7 +110,7 @@ def _tensors(module, prefix="", depth=0):
             if not isinstance(value, cls) or not isinstance(name, str):
                 raise Refused(f"{prefix}{name} is a {type(value).__name__}, not a {cls.__name__}")
             if cls is Module:
-                yield from _tensors(value, f"{prefix}{name}.", depth + 1)
+                yield from _tensors(value, f"{prefix}{name}.", seen)
             else:
                 yield prefix + name, value
 
@@ -147,11 +160,16 @@ def _stylegan3(module, synthesis):
     return _configured(stylegan3.Config, module, seen | mapping)
 
 
+def _block(resolutions):
+    """The name of the first block."""
+    if not isinstance(resolutions, list) or not resolutions or type(resolutions[0]) is not int:
+        raise Refused("block_resolutions is not a list of numbers")
+    return f"b{resolutions[0]}"
+
+
 def _stylegan2(module, synthesis):
     resolutions = synthesis.state["block_resolutions"]
-    if not isinstance(resolutions, list) or not resolutions:
-        raise Refused("StyleGAN2's block_resolutions is not a list of numbers")
-    block = _child(synthesis, f"b{resolutions[0]}")
+    block = _child(synthesis, _block(resolutions))
     seen = _attributes(module, "z_dim w_dim c_dim img_resolution img_channels")
     seen |= _attributes(block, "architecture")
     seen |= _attributes(_child(block, "conv1"), "use_noise activation conv_clamp")
@@ -161,9 +179,7 @@ def _stylegan2(module, synthesis):
 
 def _discriminator(module):
     resolutions = module.state.get("block_resolutions")
-    if not isinstance(resolutions, list) or not resolutions:
-        raise Refused("the Discriminator's block_resolutions is not a list of numbers")
-    block, end = _child(module, f"b{resolutions[0]}"), _child(module, "b4")
+    block, end = _child(module, _block(resolutions)), _child(module, "b4")
     seen = _attributes(module, "c_dim img_resolution img_channels")
     seen |= _attributes(block, "architecture")
     seen |= _attributes(_child(block, "conv0"), "activation conv_clamp")
@@ -201,11 +217,23 @@ def _configured(cls, module, seen):
 
 
 def _made(cls, values):
-    kinds = (str, int, float, list, tuple, type(None), stylegan2.MappingConfig)
+    """cls with these values, but for those that are ignored; each is looked at before its use."""
     fields = {field.name for field in dataclasses.fields(cls)}
     for name, value in values.items():
         if name not in fields | _IGNORED:
             raise Refused(f"an argument {str(name)[:60]!r} that is not one of the official ones")
-        if not isinstance(value, kinds) or (isinstance(value, list) and len(value) > 64):
-            raise Refused(f"{name} is a {type(value).__name__}; expected a number or a word")
+        for one in value if type(value) in (list, tuple) and len(value) <= 64 else [value]:
+            _check_value(name, one)
     return cls(**{name: value for name, value in values.items() if name in fields})
+
+
+def _check_value(name, value):
+    if isinstance(value, (int, float)):
+        most = _LIMITS.get(name, _MOST)
+        if not -most <= value <= most:  # NaN neither
+            raise Refused(f"{name} is out of range; expected numbers up to {most}")
+    elif isinstance(value, str):
+        if len(value) > 60:
+            raise Refused(f"{name} is a text of {len(value)} letters; expected a word")
+    elif not isinstance(value, (type(None), stylegan2.MappingConfig)):
+        raise Refused(f"{name} is a {type(value).__name__}; expected a number or a word")

@@ -88,12 +88,19 @@ def payload(array, stand_in):
     for value in (0x1950A86A20F9469CFC6C, 1001,
                   {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}):  # fmt: skip
         pickle.dump(value, out, 2)
+    out.write(description(array, stand_in))
+    pickle.dump(["1"], out, 2)
+    return out.getvalue() + struct.pack("<q", array.size) + array.tobytes()
+
+
+def description(array, stand_in):
+    """The pickle that is one persistent id: what kind of storage, and how long."""
+    out = io.BytesIO()
     pickler = pickle.Pickler(out, 2)
     about = ("storage", stand_in["FloatStorage"], "1", "cpu", array.size, None)
     pickler.persistent_id = lambda value: about if value is array else None
     pickler.dump(array)
-    pickle.dump(["1"], out, 2)
-    return out.getvalue() + struct.pack("<q", array.size) + array.tobytes()
+    return out.getvalue()
 
 
 def module(network, stand_in):

@@ -1,11 +1,13 @@
 """NVIDIA's files: what each must give, and what no file may do."""
 
+import io
 import json
 import os
 import pathlib
 import pickle
 import struct
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -48,18 +50,23 @@ def test_an_official_file_gives_the_official_picture(path, official_epsilon):  #
     np.testing.assert_allclose(logits, d["D_logits_on_float32_img_psi1"], atol=5e-6, rtol=2e-5)
 
 
+def same(found, wanted):
+    """The same networks, to the bit."""
+    for name, network in wanted.items():
+        assert found[name].config == network.config
+        for part in ("params", "buffers"):
+            ours, theirs = getattr(found[name], part), getattr(network, part)
+            assert ours.keys() == theirs.keys()
+            assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+
+
 @pytest.mark.parametrize("path", NETWORKS, **IDS)
 def test_what_was_read_can_be_exported_and_read_again(path, tmp_path):
     networks = files.read_networks(path)
     assert list(networks) == ["G", "D", "G_ema"]
     files.save(tmp_path / "ours.npz", networks)
     again = files.read_networks(tmp_path / "ours.npz")
-    for name, network in networks.items():
-        assert again[name].config == network.config
-        for part in ("params", "buffers"):
-            ours, theirs = getattr(again[name], part), getattr(network, part)
-            assert ours.keys() == theirs.keys()
-            assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+    same(again, networks)
 
 
 @pytest.mark.parametrize("path", NETWORKS, **IDS)
@@ -90,6 +97,10 @@ def test_tensors_of_every_kind(path):
             np.testing.assert_array_equal(got, expected)
 
 
+def region(data):
+    return machine.Region(io.BytesIO(data), 0, len(data), machine.Allowance())
+
+
 def payload(count=3, stored=3, numbers=3, first=None):
     """A tensor's payload as `torch.save` writes it; the numbers may lie."""
     with official_file.standing_in() as stand_in:
@@ -112,17 +123,52 @@ def payload(count=3, stored=3, numbers=3, first=None):
             "it names collections.OrderedDict",
         ),
         (payload(first=b"\x80\x02K\x05."), "a tensor's header is not"),
-        (b"PK\x03\x04" + bytes(60), "a zipped tensor is damaged"),
+        (b"PK\x03\x04" + bytes(60), "a zipped tensor's directory is not"),
         (b"", "the file ends too early"),
     ],
 )
 def test_a_tensor_that_lies_about_itself_is_refused(made, message):
     with pytest.raises(pickles.Refused, match=message):
-        built._storage(made)
+        built._storage(region(made))
+
+
+def zipped(compressed=False, more=0, comment=b"", byteorder=b"little"):
+    """A payload in the zip form, as Python's own zipfile writes it."""
+    array, out = np.ones(3, np.float32), io.BytesIO()
+    with official_file.standing_in() as stand_in:
+        about = official_file.description(array, stand_in)
+    with zipfile.ZipFile(out, "w", 8 if compressed else 0) as archive:
+        for name, data in (
+            ("data.pkl", about),
+            ("byteorder", byteorder),
+            ("data/1", array.tobytes()),
+        ):
+            archive.writestr(f"archive/{name}", data)
+        for i in range(more):
+            archive.writestr(f"archive/{i}", b"")
+        archive.comment = comment
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (zipped(compressed=True), "a zipped tensor is not"),
+        (zipped(more=20), "a zipped tensor's directory is not"),
+        (zipped(comment=b"hello"), "a zipped tensor's directory is not"),
+        (zipped(byteorder=b"big"), "in big-endian order"),
+        (zipped()[:-3], "a zipped tensor's directory is not"),
+    ],
+)
+def test_a_zipped_tensor_is_plain_and_small_or_refused(made, message):
+    storage, _ = built._storage(region(zipped()))
+    assert storage.count == 3
+    with pytest.raises(pickles.Refused, match=message):
+        built._storage(region(made))
 
 
 def test_a_tensor_that_is_true_is_read():
-    storage, bfloat16 = built._storage(payload())
+    storage, bfloat16 = built._storage(region(payload()))
     assert (storage.count, storage.dtype, bfloat16) == (3, np.float32, False)
 
 
@@ -221,7 +267,7 @@ def test_other_pickles_get_a_sentence(tmp_path):
         ({"weights": [1, 2]}, "it holds 'weights'; expected networks named G, D or G_ema"),
         ([1, 2], "it holds a list; expected a dict of networks"),
         (np.zeros(3, "O"), "a NumPy array of kind 'O8'"),
-        (np.zeros(3, ">f8"), "a NumPy type with the state"),
+        (np.zeros(3, ">f8"), "a NumPy type of another byte order"),
         (Ellipsis, "builtins"),
     ):
         path = written(tmp_path, pickle.dumps(value, 4))
@@ -264,7 +310,126 @@ def test_a_description_that_does_not_fit_is_refused():
     cyclic = []
     cyclic.append(cyclic)
     assert spoiled(state(_init_kwargs={"channel_base": cyclic}))
-    assert "fewer" in spoiled(lambda t: t.state["_modules"].update(again=t))
+    assert "in two places" in spoiled(lambda t: t.state["_modules"].update(again=t))
+
+    def deep(tree):
+        part = pickles.Module("Part", {})
+        for _ in range(9):
+            part = pickles.Module("Part", {"_modules": {"p": part}})
+        tree.state["_modules"]["deep"] = part
+
+    assert "expected fewer" in spoiled(deep)
+
+
+# Tuples of two that share their parts, forty deep: as text they would have 2⁴⁰ commas.
+LAUGHS = b")" + b"\x94h\x00\x86" + b"".join(b"\x94h" + bytes([i]) + b"\x86" for i in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        b"cnumpy\ndtype\n%s\x88\x89\x87R.",  # a NumPy type of that name
+        b"cnumpy\ndtype\n\x8c\x02f8\x89\x88\x87R(K\x03%sNNNKJKJK\x00tb.",  # … and state
+        b"}\x8c\x01G%ss.",  # a network
+        b"}%sNs.",  # a key
+        b"ctorch.storage\n_load_from_bytes\n%s\x85R.",
+    ],
+)
+def test_what_shares_its_parts_is_never_written_out(tmp_path, use):
+    data = b"\x80\x04" + use.replace(b"%s", LAUGHS)
+    with pytest.raises(ValueError) as caught:
+        minigan.load(written(tmp_path, data))
+    assert len(str(caught.value)) < 1000
+
+
+def laughs():
+    value = ()
+    for _ in range(40):
+        value = (value, value)
+    return value
+
+
+def test_a_description_that_laughs_is_refused_in_a_sentence():
+    for change in (
+        lambda t: t.state.update(z_dim=laughs()),
+        lambda t: t.state.update(_init_kwargs={"channel_base": [laughs()]}),
+        lambda t: t.state.update(_init_kwargs={"first_cutoff": laughs()}),
+        lambda t: t.state.update(class_name="Generator", c_dim=laughs()),
+        lambda t: synthesis(t).state.update(layer_names=[laughs()]),
+        lambda t: (
+            synthesis(t).state.pop("layer_names"),
+            synthesis(t).state.update(block_resolutions=[laughs()]),
+        ),
+        lambda t: t.state["_modules"]["mapping"].state.update(num_layers=laughs()),
+        lambda t: t.state["_init_kwargs"].update(channel_base="x" * 100),
+    ):
+        assert len(spoiled(change)) < 1000
+
+
+def test_modules_that_share_their_parts_are_not_walked_through_again():
+    """Eight levels of a hundred names for one module each: 10¹⁶ ways."""
+
+    def change(tree):
+        part = tree.state["_modules"]["mapping"]
+        for _ in range(6):
+            state = {"_modules": {str(i): part for i in range(100)}}
+            part = pickles.Module("Part", state)
+        tree.state["_modules"]["more"] = part
+
+    assert "stands in two places" in spoiled(change)
+
+
+def test_sizes_are_looked_at_before_anything_is_made():
+    def kwargs(**changes):
+        return lambda t: t.state["_init_kwargs"].update(changes)
+
+    def mapping(**changes):
+        return lambda t: t.state["_modules"]["mapping"].state.update(changes)
+
+    tracemalloc.start()
+    try:
+        for change in (
+            lambda t: synthesis(t).state.update(num_layers=1 << 40),
+            mapping(num_layers=1 << 40),
+            lambda t: t.state.update(w_dim=16384),
+            kwargs(channel_max=1 << 30, channel_base=1 << 40),
+            kwargs(channel_base=1 << 20, channel_max=16384),
+            lambda t: (mapping(num_layers=64)(t), t.state.update(w_dim=8192)),
+        ):
+            assert spoiled(change)
+        assert "asks for more than" in spoiled(kwargs(filter_size=64, lrelu_upsampling=8))
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+
+
+def repeated(times):
+    """One payload, remembered and loaded again and again."""
+    made = payload()
+    load = (
+        b"ctorch.storage\n_load_from_bytes\nq\x01B" + struct.pack("<I", len(made)) + made + b"q\x02"
+    )
+    return b"\x80\x04(" + load + b"00" + b"h\x01h\x02\x85R" * times + b"t."
+
+
+def test_a_payload_is_loaded_once(tmp_path):
+    with open(written(tmp_path, repeated(1)), "rb") as file:
+        assert len(pickles.load(file)) == 1
+    refused(written(tmp_path, repeated(2)), "a tensor's data are used twice")
+
+
+def test_the_programs_within_a_file_share_its_allowance(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "MOST_STEPS", 60)
+    with open(written(tmp_path, b"\x80\x04" + b"N0" * 25 + b"N."), "rb") as file:
+        pickles.load(file)
+    refused(written(tmp_path, b"\x80\x04" + b"N0" * 20 + repeated(1)[2:]), "more than 60 steps")
+
+
+def test_a_large_array_that_is_no_tensor_is_refused(tmp_path):
+    data = pickle.dumps(np.zeros(200), 5)
+    refused(written(tmp_path, data), "a NumPy array of 1600 bytes; expected at most 1024")
+    with open(written(tmp_path, pickle.dumps(np.arange(3.0), 4)), "rb") as file:
+        assert pickles.load(file).value.tolist() == [0, 1, 2]
 
 
 def test_what_a_network_has_overrules_what_was_asked_for():
@@ -364,9 +529,4 @@ def test_a_file_written_here_is_read_bit_for_bit(tmp_path):
     config = stylegan3.Config(img_resolution=16, z_dim=8, w_dim=8, channel_base=128, channel_max=8)
     made = official_file.write(tmp_path / "made.pkl", config)
     read = files.read_networks(tmp_path / "made.pkl")
-    for name, network in made.items():
-        assert read[name].config == network.config
-        for part in ("params", "buffers"):
-            ours, theirs = getattr(read[name], part), getattr(network, part)
-            assert ours.keys() == theirs.keys()
-            assert all(np.array_equal(ours[k], theirs[k]) for k in ours)
+    same(read, made)

@@ -6,10 +6,8 @@ for their array.
 """
 
 import dataclasses
-import io
 import math
 import struct
-import zipfile
 
 import numpy as np
 
@@ -20,7 +18,6 @@ from minigan.pickles.machine import (
     Refused,
     Region,
     as_key,
-    exactly,
     expect,
 )
 
@@ -70,16 +67,22 @@ class Tensor:
         return view if view.flags.c_contiguous else view.copy(order="C")
 
 
+_LARGEST = 1024  # bytes in a NumPy array: official ones have two elements; weights are tensors
+
+
 class _Dtype(Buildable):
     def __init__(self, code):
+        expect(isinstance(code, str), "a NumPy type")
         if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
-            raise Refused(f"a NumPy array of kind {code!r}; expected plain numbers")
+            raise Refused(f"a NumPy array of kind {code[:20]!r}; expected plain numbers")
         self.value = np.dtype(code)
 
     def build(self, state):
         order = state[1] if isinstance(state, tuple) and len(state) > 1 else None
         if order not in ("<", "|", "=") or any(x is not None for x in state[2:5]):
-            raise Refused(f"a NumPy type with the state {str(state)[:60]}; expected plain numbers")
+            raise Refused(
+                "a NumPy type of another byte order, or of records; expected plain numbers"
+            )
 
 
 class _Array(Buildable):
@@ -99,11 +102,12 @@ def _whole(*values):
 
 
 def _filled(data, dtype, shape, order):
-    data = data.read() if isinstance(data, Region) else data
-    fits = isinstance(data, bytes) and isinstance(dtype, _Dtype) and isinstance(shape, tuple)
+    fits = isinstance(data, Region) and isinstance(dtype, _Dtype) and isinstance(shape, tuple)
     fits = fits and len(shape) <= 8 and _whole(*shape) and order in ("C", "F")
-    expect(fits and len(data) == math.prod(shape) * dtype.value.itemsize, "a NumPy array")
-    return np.frombuffer(data, dtype.value).reshape(shape, order=order)
+    expect(fits and data.size == math.prod(shape) * dtype.value.itemsize, "a NumPy array")
+    if data.size > _LARGEST:
+        raise Refused(f"a NumPy array of {data.size} bytes; expected at most {_LARGEST}")
+    return np.frombuffer(data.read(), dtype.value).reshape(shape, order=order)
 
 
 def _frombuffer(data, dtype, shape, order):
@@ -158,65 +162,79 @@ _STORAGES = {
 
 def _storage(payload):
     """What `torch.save` wrote of a storage: (Storage, whether it is bfloat16)."""
-    if isinstance(payload, bytes):
-        payload = Region(io.BytesIO(payload), 0, len(payload))
     expect(isinstance(payload, Region), "a tensor's data")
-    payload.file.seek(payload.start)
-    if payload.file.read(4) == b"PK\x03\x04":
+    payload.allowance.enter(payload)
+    if payload.read(0, min(4, payload.size)) == b"PK\x03\x04":
         return _zipped(payload)
-    at, found = payload.start, []
+    at, found = 0, []
     for _ in range(5):
-        machine = Machine(payload.file, at, payload.start + payload.size, _INNER, _persistent)
-        found.append(machine.run())
-        at = machine.at
+        value, at = _inner(payload, at, payload.size)
+        found.append(value)
     magic, protocol, system, about, keys = found
     expect(magic == 0x1950A86A20F9469CFC6C and protocol == 1001, "a tensor's header")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
     expect(isinstance(about, _About) and keys == [about.key], "a tensor's header")
-    payload.file.seek(at)
-    stored = struct.unpack("<q", exactly(payload.file, 8))[0]
-    size = payload.start + payload.size - at - 8
-    return _checked(about, payload.file, at + 8, size, stored)
+    stored = struct.unpack("<q", payload.read(at, 8))[0]
+    return _checked(about, payload, at + 8, payload.size - at - 8, stored)
+
+
+def _inner(payload, first, last):
+    """(what the pickle at payload[first:last] holds, where it ends)."""
+    start = payload.start
+    machine = Machine(payload.file, start + first, start + last, _INNER, _persistent,
+                      payload.allowance)  # fmt: skip
+    value = machine.run()
+    return value, machine.at - start
 
 
 def _zipped(payload):
     """The same in PyTorch's newer form: members <root>/data.pkl, <root>/data/<key>, all stored."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(payload.read())) as archive:
-            members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-            expect(len(members) <= 16, "a zipped tensor")
-            plain = all(i.compress_type == zipfile.ZIP_STORED for i in members.values())
-            expect(plain and "data.pkl" in members, "a zipped tensor")
-            expect(members["data.pkl"].file_size <= 4096, "a zipped tensor's header")
-            if "byteorder" in members and archive.read(members["byteorder"]) != b"little":
-                raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
-            header = archive.read(members["data.pkl"])
-            about = Machine(io.BytesIO(header), 0, len(header), _INNER, _persistent).run()
-            expect(isinstance(about, _About), "a zipped tensor's header")
-            data = members.get(f"data/{about.key}")
-            expect(data is not None, "a zipped tensor")
-            numbers = archive.read(data)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise Refused(f"a zipped tensor is damaged ({error})") from None
-    return _checked(about, payload.file, _find(payload, data), len(numbers), about.count)
+    members = _members(payload)
+    if "byteorder" in members:
+        start, size = members["byteorder"]
+        if payload.read(start, min(size, 16)) != b"little":
+            raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
+    expect("data.pkl" in members, "a zipped tensor")
+    start, size = members["data.pkl"]
+    about, _ = _inner(payload, start, start + size)
+    expect(isinstance(about, _About) and f"data/{about.key}" in members, "a zipped tensor")
+    return _checked(about, payload, *members[f"data/{about.key}"], about.count)
 
 
-def _find(payload, member):
-    """Where a stored member's bytes begin: after its local header, two lengths of which it has."""
-    at = payload.start + member.header_offset
-    payload.file.seek(at + 26)
-    name, extra = struct.unpack("<HH", exactly(payload.file, 4))
-    return at + 30 + name + extra
+def _members(payload):
+    """{name without the root: (start, size)} of an uncompressed zip archive (APPNOTE 6.3.10).
+
+    Read here, since Python's zipfile would read a directory of any length into memory.
+    """
+    end = payload.read(payload.size - 22, 22)
+    signature, _, _, _, count, size, at, comment = struct.unpack("<4s4H2LH", end)
+    fits = signature == b"PK\x05\x06" and comment == 0 and count <= 16 and size <= 4096
+    expect(fits, "a zipped tensor's directory")
+    directory, found = payload.read(at, size), {}
+    for _ in range(count):
+        expect(len(directory) >= 46, "a zipped tensor's directory")
+        entry = struct.unpack("<4s6H3L5H2L", directory[:46])
+        method, (packed, plain, named, extra, comment) = entry[4], entry[8:13]
+        name = directory[46 : 46 + named].decode("utf-8", "replace").partition("/")[2]
+        # Its local header has lengths of its own.
+        here = entry[16]
+        start = here + 30 + sum(struct.unpack("<HH", payload.read(here + 26, 4)))
+        stored = method == 0 and packed == plain and start + plain <= payload.size
+        expect(entry[0] == b"PK\x01\x02" and stored, "a zipped tensor")
+        found[name] = start, plain
+        directory = directory[46 + named + extra + comment :]
+    return found
 
 
-def _checked(about, file, start, size, stored):
+def _checked(about, payload, at, size, stored):
     dtype = np.dtype(_STORAGES[about.kind])
     if not stored == about.count == size / dtype.itemsize:
         raise Refused(
             f"a tensor's storage says {about.count} and {stored} numbers and has {size} bytes"
         )
-    return Storage(file, start, dtype, about.count), about.kind == "BFloat16Storage"
+    storage = Storage(payload.file, payload.start + at, dtype, about.count)
+    return storage, about.kind == "BFloat16Storage"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,13 +10,30 @@ Read next: `built.py`, the names and what they build.
 import dataclasses
 import struct
 
-MOST_STEPS = 5_000_000  # a file of NVIDIA's has about 30,000
+MOST_STEPS = 1_000_000  # official networks need some tens of thousands
 MOST_TEXT = 1 << 24  # bytes in one string
-_SMALL = 1024  # longer byte strings stay on the disk
 
 
 class Refused(ValueError):
     """The file is damaged, or wants something that is not on the list."""
+
+
+class Allowance:
+    """What one file may still do: its own program and those within it share this."""
+
+    def __init__(self):
+        self.steps, self.entered = MOST_STEPS, set()
+
+    def step(self):
+        self.steps -= 1
+        if self.steps < 0:
+            raise Refused(f"more than {MOST_STEPS} steps")
+
+    def enter(self, region):
+        """A region's own program is run once: a file could else name a long one again and again."""
+        if region.start in self.entered:
+            raise Refused("a tensor's data are used twice")
+        self.entered.add(region.start)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +43,15 @@ class Region:
     file: object
     start: int
     size: int
+    allowance: Allowance
 
-    def read(self):
-        self.file.seek(self.start)
-        return self.file.read(self.size)
+    def read(self, at=0, count=None):
+        """`count` bytes from `at` on, all if None.  Raises: Refused where it has not so many."""
+        count = self.size if count is None else count
+        if at < 0 or at + count > self.size:
+            raise Refused("the file ends too early")
+        self.file.seek(self.start + at)
+        return exactly(self.file, count)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +83,7 @@ def exactly(file, count):
 def as_key(value):
     # A tuple of tuples of … would be hashed on a stack as deep as the file likes; large integers
     # may be chosen so that all have one hash, and each new key must pass all before it.
+    # No value is ever turned into text: of tuples that share their parts it could be endless.
     if not isinstance(value, str) and not (isinstance(value, int) and abs(value) < 1 << 31):
         raise Refused(f"a {type(value).__name__} as a key; expected text or a small number")
     return value
@@ -70,17 +93,23 @@ def as_key(value):
 
 
 class Machine:
-    """Runs one pickle in file[start:end]; `at` is then behind it."""
+    """Runs one pickle in file[start:end]; `at` is then behind it.
 
-    def __init__(self, file, start, end, names, persistent=None):
+    names: {(module, name): `Name`}, all that the pickle may use.  persistent: what a persistent id
+    stands for, a function; None refuses them.  allowance: that of the file around this pickle.
+    """
+
+    def __init__(self, file, start, end, names, persistent=None, allowance=None):
         self.file, self.at, self.end = file, start, end
         self.names, self.persistent = names, persistent
+        self.allowance = Allowance() if allowance is None else allowance
         self.stack, self.below, self.memo = [], [], {}
 
     def run(self):
         """The object.  Raises: Refused."""
         self.file.seek(self.at)
-        for _ in range(MOST_STEPS):
+        while True:
+            self.allowance.step()
             code = self.take(1)
             step = _STEPS.get(code)
             if step is None:
@@ -89,7 +118,6 @@ class Machine:
                     return self.stack[0]
                 raise Refused(f"the opcode {code!r} is not one that a network's file needs")
             step(self)
-        raise Refused(f"more than {MOST_STEPS} steps")
 
     def take(self, count):
         if count > self.end - self.at:
@@ -113,11 +141,9 @@ class Machine:
         return data[:-1].decode()
 
     def data(self, count):
-        if count <= _SMALL:
-            return self.take(count)
         if count > self.end - self.at:
             raise Refused("the file ends too early")
-        region = Region(self.file, self.at, count)
+        region = Region(self.file, self.at, count, self.allowance)
         self.at += count
         self.file.seek(self.at)
         return region
@@ -157,12 +183,11 @@ class Machine:
         args, name = self.pop(), self.pop()
         callable_ = isinstance(name, Name) and name.call is not None and isinstance(args, tuple)
         expect(callable_, "what is to be called")
-        here = self.at
         try:
             made = name.call(*args)
         except TypeError as error:  # the number of arguments
             raise Refused(f"{name.module}.{name.name} with other arguments ({error})") from None
-        self.file.seek(here)  # a constructor may have read elsewhere
+        self.file.seek(self.at)  # a constructor may have read elsewhere
         self.stack.append(made)
 
     def new_object(self):
@@ -174,6 +199,7 @@ class Machine:
         state = self.pop()
         expect(self.stack and isinstance(self.stack[-1], Buildable), "a state to build")
         self.stack[-1].build(state)
+        self.file.seek(self.at)
 
     def set_items(self, items):
         held = self.top(dict)
