@@ -114,16 +114,25 @@ def add_model_commands(commands):
         command.add_argument("--network", required=True, help="a shipped name such as portraits32")
 
 
+def imitate(args):
+    from minigan import files, imitation, runs
+
+    config, teacher = runs.preset(args.config).G, files.load(args.teacher)
+    _, error = imitation.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
+    print(f"mean squared difference of the last 800 pictures: {error:.5f}")
+
+
+def measure_sticking(args):
+    from minigan import sticking
+
+    sticking.compare(args.seeds, args.n, args.out, args.jobs)
+    print(sticking.summary(args.out))
+
+
 def run_model_command(args):
     from minigan import cards
 
-    if args.command == "imitate":
-        from minigan import files, imitation, runs
-
-        config, teacher = runs.preset(args.config).G, files.load(args.teacher)
-        _, error = imitation.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
-        print(f"mean squared difference of the last 800 pictures: {error:.5f}")
-    elif args.command == "export":
+    if args.command == "export":
         cards.export(args.run, args.name)
     elif args.command == "features":
         cards.train_features(args.task, args.kimg, args.seed, args.out)
@@ -176,19 +185,14 @@ def main():
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    model_commands = ("imitate", "export", "features", "measure", "card")
-    run = {"train": start_training} | dict.fromkeys(model_commands, run_model_command)
+    run = {"train": start_training, "imitate": imitate, "sticking": measure_sticking}
+    run |= dict.fromkeys(("export", "features", "measure", "card"), run_model_command)
     run |= dict.fromkeys(("generate", "style-mix", "interpolate"), make_pictures)
     if args.command in run:
         try:
             run[args.command](args)
         except (ValueError, OSError, ArithmeticError) as error:
             raise SystemExit(f"error: {error}") from None
-    elif args.command == "sticking":
-        from minigan import sticking
-
-        sticking.compare(args.seeds, args.n, args.out, args.jobs)
-        print(sticking.summary(args.out))
     elif args.command == "warm":
         from minigan.data import portraits
         from minigan.ops.warm import warm

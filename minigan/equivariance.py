@@ -19,9 +19,7 @@ from minigan.networks import base
 LANCZOS = 3  # a: lobes of the reference's interpolation
 _REACH = 2 * LANCZOS  # of the filter of rotations, in pixels …
 _FAR = 64  # … which is designed this far out
-_UP = 4
-
-
+_UP = 4  # taps for each pixel in it
 MOST = 1 / 8  # of the canvas: the largest translation
 
 
@@ -62,7 +60,7 @@ def eq_r(G, rng, n=1000, batch=8):
     def draw(size):
         angle = rng.uniform(0, 2 * math.pi)
         matrix = np.eye(3)
-        matrix[:2, :2] = _turn(angle)
+        matrix[:2, :2] = turn(angle)
 
         def compare(before, after):
             reference, known = rotation(before, angle)
@@ -188,12 +186,12 @@ def rotation(x, angle):
     Its band is what both the old and the new grid can hold, and the filter `_two_grids`.
     """
     h, w = x.shape[2:]
-    turn = _turn(angle)
-    f = _two_grids(turn, _UP)
+    forth = turn(angle)
+    f = _two_grids(forth, _UP)
     y = ops.upfirdn2d(x, f, up=_UP, padding=f.shape[0] // 2, gain=_UP**2)
     middle = np.array([(h - 1) / 2, (w - 1) / 2])
     rows, columns = np.meshgrid(np.arange(h) - middle[0], np.arange(w) - middle[1], indexing="ij")
-    source = np.linalg.inv(turn) @ np.stack([columns.ravel(), rows.ravel()])  # x, y
+    source = np.linalg.inv(forth) @ np.stack([columns.ravel(), rows.ravel()])  # x, y
     at = np.stack([source[1] + middle[0], source[0] + middle[1]]) * _UP  # y[4i] stands at x[i]
     planes = [scipy.ndimage.map_coordinates(p, at, order=1) for p in y.reshape(-1, *y.shape[2:])]
     # Where the filter saw no edge, to the sample as the official code has it.
@@ -204,14 +202,15 @@ def rotation(x, angle):
 
 def pseudo_rotation(x, angle):
     """x under the filter that `rotation` by this angle has on the other side, and not turned."""
-    f = _two_grids(_turn(-angle), 1)
+    f = _two_grids(turn(-angle), 1)
     reach = f.shape[0] // 2
     known = np.zeros(x.shape[2:], bool)
     known[reach:-reach, reach:-reach] = True
     return ops.filter2d(x, f), known
 
 
-def _turn(angle):
+def turn(angle):
+    """[2, 2]: points turned by `angle` radians, counterclockwise as it is seen."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, s], [-s, c]])  # y points down
 

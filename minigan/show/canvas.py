@@ -18,9 +18,9 @@ _LONGEST = 0.5  # of the canvas
 
 def canvas(x, y, angle, zoom):
     """The matrix [3, 3] of: zoom about the middle, turn counterclockwise by degrees, then shift."""
-    turn = math.radians(angle)
-    c, s = zoom * math.cos(turn), zoom * math.sin(turn)
-    return np.array([[c, s, x], [-s, c, y], [0, 0, 1]])
+    matrix = np.array([[0, 0, x], [0, 0, y], [0, 0, 1.0]])
+    matrix[:2, :2] = zoom * equivariance.turn(math.radians(angle))
+    return matrix
 
 
 def canvas_slider(G, seeds="0-3", psi=0.7):
