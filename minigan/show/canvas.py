@@ -55,7 +55,7 @@ def canvas_slider(G, seeds="0-3", psi=0.7):
     controls = {
         "x": live.Number("right", 0.0, -_LONGEST, _LONGEST, 0.01),
         "y": live.Number("down", 0.0, -_LONGEST, _LONGEST, 0.01),
-        "angle": live.Number("turn, degrees", 0, -180, 180, 1),
+        "angle": live.Number("turn (°)", 0, -180, 180, 1),
         "zoom": live.Number("zoom", 1.0, 0.5, 2.0, 0.02),
         "psi": live.psi_control(psi), "seeds": live.field("seeds", seeds),
     }  # fmt: skip
