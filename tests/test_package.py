@@ -43,7 +43,7 @@ def test_no_room_imports_a_higher_one(path):
         if top == "minigan" and rest and mine != "__init__":
             assert FLOORS.index(rest.split(".")[0]) <= FLOORS.index(mine), name
         if top in ("matplotlib", "ipywidgets", "IPython", "pygments"):
-            assert mine == "show"
+            assert mine == "show" or (top, path.name) == ("IPython", "worker.py")
         if top in ("pytest", "nbformat"):
             assert mine == "grading"
 

@@ -3,7 +3,39 @@
 Types are compared before values, so that an object whose == always says yes does not pass.
 """
 
+import contextlib
+import contextvars
+
 import numpy as np
+
+_seed = contextvars.ContextVar("seed", default=None)
+_ship = contextvars.ContextVar("ship", default=None)
+
+
+@contextlib.contextmanager
+def grading(seed, ship):
+    """While the grader runs checks: the seed of `rng`, and where `in_kernel` sends a function."""
+    tokens = _seed.set(seed), _ship.set(ship)
+    try:
+        yield
+    finally:
+        _seed.reset(tokens[0])
+        _ship.reset(tokens[1])
+
+
+def rng(number):
+    """A random generator for a hidden check: the same each time, but for a grading run's seed."""
+    return np.random.default_rng(number if _seed.get() is None else [_seed.get(), number])
+
+
+def in_kernel(function):
+    """Decorates a check's function that must run beside the student's: `@expect.in_kernel`.
+
+    For what cannot be sent to another process, such as derivatives through the student's function.
+    It is called with plain arguments, returns plain values, and uses only the set-up's names and
+    the student's functions.  In a notebook it is an ordinary function.
+    """
+    return function if _ship.get() is None else _ship.get()(function)
 
 
 class CheckFailed(AssertionError):

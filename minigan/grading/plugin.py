@@ -1,6 +1,6 @@
 """The pytest plugin: points per task, total and feedback, on top of nbval.
 
-Without --nbval it does nothing.  With it, each cell is nbval's test item as ever; this plugin notes
+With --submissions it grades a class, see `classroom.py`.  Without --nbval it does nothing.  With it, each cell is nbval's test item as ever; this plugin notes
 on the item's report which check it was and what came of it (`user_properties`, which travel from
 pytest-xdist's workers), and adds the points up at the end.
 """
@@ -16,8 +16,34 @@ _KEY = "minigan-check"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("minigan", "grading a class (with --nbval)")
+    group.addoption("--submissions", metavar="DIR", help="grade DIR/<student>/<exercise>.ipynb")
+    group.addoption(
+        "--grades",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the grades: .csv, .json or .html; more than once if you like",
+    )
+    group.addoption("--feedback", metavar="DIR", help="write notebooks to hand back")
+    group.addoption("--grading-seed", type=int, metavar="N",
+                    help="the random inputs of an earlier run (it printed its seed)")  # fmt: skip
+    group.addoption("--grading-limits", default="", metavar="NAME=VALUE,…",
+                    help="what a submission may use: cell=20,total=300 (seconds), memory=4096, "
+                         "files=128 (MB), processes=64")  # fmt: skip
+    group.addoption("--dask", metavar="ADDRESS", help="send submissions to a Dask cluster")
+
+
 def pytest_configure(config):
     if not (config.getoption("nbval", False) or config.getoption("nbval_lax", False)):
+        if config.getoption("submissions"):
+            raise pytest.UsageError("--submissions needs --nbval")
+        return
+    if config.getoption("submissions"):
+        from minigan.grading import classroom  # what it imports, not everyone's pytest needs
+
+        config.pluginmanager.register(classroom.Classroom(config), "minigan-classroom")
         return
     # The kernel of this environment, whatever a notebook's metadata says; and no progress bars.
     config.option.nbval_current_env = config.option.nbval_kernel_name is None

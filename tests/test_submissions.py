@@ -1,0 +1,310 @@
+"""A class graded for real: `pytest --nbval --submissions`, with every way to go wrong in it."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import nbformat
+import numpy as np
+import psutil
+import pytest
+
+from minigan.grading import classroom, grade, kernel, roster, sandbox, submission, wire
+from tests import bad_submissions as bad
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def shut_in(request):
+    """Hostile code runs in these tests; without a sandbox that is a failure where CI runs them."""
+    if "hostile" in request.keywords and sandbox.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(sandbox.missing())
+
+
+def run(root, *options):
+    command = [sys.executable, "-m", "pytest", "--nbval", f"--submissions={root / 'class'}"]
+    command += ["-p", "no:cacheprovider", "--grading-limits=cell=4,memory=1024,files=64", *options]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The whole corpus, graded once on two workers: (folder, the finished process)."""
+    if sandbox.missing():
+        return None
+    root = tmp_path_factory.mktemp("term")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bad.hand_in(root, server.getsockname()[1])
+        files = [f"--grades={root / name}" for name in ("g.json", "g.csv", "g.html")]
+        done = run(root, "-n2", "--dist=loadfile", "--grading-seed=7", *files,
+                   f"--feedback={root / 'back'}")  # fmt: skip
+    return root, done
+
+
+@pytest.mark.slow
+@pytest.mark.hostile
+def test_every_submission_of_the_corpus_gets_its_score(graded):
+    root, done = graded
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    assert "INTERNALERROR" not in done.stdout
+    rows = {row["student"]: row for row in json.loads((root / "g.json").read_text())["submissions"]}
+    assert len(rows) == len(bad.CORPUS) and len(bad.FILES | bad.CELLS | bad.CODE) >= 80
+    wrong = []
+    for name, (norm, twice, words, _) in bad.CORPUS.items():
+        row = rows[roster.printable(name)]
+        earned = [sum(c["earned"] for c in row["checks"] if c["task"][0] == task) for task in "12"]
+        said = "\n".join([*row["remarks"], *(c["feedback"] for c in row["checks"])])
+        if earned != [norm, twice] or words not in said or not row["graded"]:
+            wrong.append(f"{name!r}: {earned} instead of {[norm, twice]}: {said}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.hostile
+def test_nothing_is_left_of_them(graded):
+    root, _ = graded
+    assert not [p for p in psutil.process_iter(["cmdline"])
+                if "worker.py" in " ".join(p.info["cmdline"] or ()) and str(root) in str(p.cwd)]  # fmt: skip
+    assert sorted(p.name for p in root.iterdir()) == ["back", "class", "g.csv", "g.html", "g.json",
+                                                      "solutions"]  # fmt: skip
+    assert not [path for path in (root / "class").rglob("*") if path.name == "__pycache__"]
+
+
+@pytest.mark.slow
+@pytest.mark.hostile
+def test_the_reports_are_whole_and_safe_to_open(graded):
+    root, done = graded
+    with open(root / "g.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["student", "earned", "points", "02_tiny", "02 · 1 · PixelNorm",
+                       "02 · 2 · Twice", "remarks"]  # fmt: skip
+    assert len(rows) == 1 + len(bad.CORPUS) and {len(row) for row in rows} == {7}
+    assert not [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@")]
+    page = (root / "g.html").read_text()
+    assert "<script>" not in page and "&lt;script&gt;alert(1)" in page and "\x1b" not in page
+    assert page.count("<details>") == len(bad.CORPUS)
+    assert "\x1b[31mred" not in done.stdout and "a good one" in done.stdout
+    back = sorted(p.parent.name for p in (root / "back").rglob("*.ipynb"))
+    assert len(back) == len(bad.CORPUS)
+    for path in (root / "back").rglob("*.ipynb"):
+        nbformat.validate(nbformat.read(path, as_version=4))
+    one = nbformat.read(root / "back" / "changes its argument" / "02_tiny.ipynb", as_version=4)
+    assert one.cells[0].source.startswith("# 02_tiny: 2 / 3")
+    assert "✗ 0 / 1  z after the call" in one.cells[4].outputs[0].text
+
+
+@pytest.mark.slow
+@pytest.mark.hostile
+def test_the_same_seed_gives_the_same_report(graded, tmp_path):
+    """… on one worker instead of two, and without those whose words depend on the moment."""
+    root, _ = graded
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        bad.hand_in(tmp_path, server.getsockname()[1])
+        done = run(tmp_path, "--grading-seed=7", f"--grades={tmp_path / 'g.json'}")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (tmp_path / "g.json").read_bytes() == (root / "g.json").read_bytes()
+
+
+# ---- the run ----------------------------------------------------------------------------------------
+
+
+def small_class(root, students):
+    (root / "solutions").mkdir()
+    bad.write(root / "solutions", bad.exercise())
+    for name, made in students.items():
+        (root / "class" / name).mkdir(parents=True)
+        bad.write(root / "class" / name, made)
+
+
+@pytest.mark.slow
+def test_a_solution_that_fails_its_own_check_stops_the_run(tmp_path):
+    small_class(tmp_path, {"anna": bad.notebook()})
+    broken = bad.exercise()
+    broken.cells[5].source = "def twice(x):\n    return 3 * x"
+    bad.write(tmp_path / "solutions", broken)
+    done = run(tmp_path)
+    assert done.returncode != 0
+    assert (
+        "solutions/02_tiny.ipynb itself fails its check 'twice_graded'" in done.stderr + done.stdout
+    )
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--submissions=nowhere"], "--submissions: no folder"),
+    (["--submissions=class/anna"], "holds no folders; expected one for each student"),
+    (["--grades=g.xls"], "g.xls should end in .csv, .json or .html"),
+    (["--grading-limits=time=3"], "'time' is none of cell, total, memory, files, processes"),
+    (["--grading-limits=cell=0"], "cell must be above 0, got 0"),
+    (["--grading-limits=cell=soon"], "could not convert"),
+])  # fmt: skip
+def test_bad_options_are_refused_in_a_sentence(tmp_path, options, words):
+    small_class(tmp_path, {"anna": bad.notebook()})
+    done = run(tmp_path, *options)
+    assert done.returncode == 4 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_submissions_need_nbval_and_solutions(tmp_path):
+    small_class(tmp_path, {"anna": bad.notebook()})
+    command = [sys.executable, "-m", "pytest", "--submissions=class"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 4 and "--submissions needs --nbval" in done.stderr
+    (tmp_path / "solutions" / "02_tiny.ipynb").unlink()
+    done = run(tmp_path)
+    assert done.returncode == 4 and "grading needs the instructor's own copies" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_report_even_if_a_worker_is_killed(tmp_path):
+    """A scheduler and two workers on this machine; one of them is killed in the middle."""
+    distributed = pytest.importorskip("distributed") if not os.environ.get("CI") else __import__("distributed")  # fmt: skip
+    slow = bad.body("import time", "time.sleep(1)") + "\n    return z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)"  # fmt: skip
+    students = {f"student {n}": bad.notebook(norm=slow if n % 2 else bad.body("return z"))
+                for n in range(8)}  # fmt: skip
+    small_class(tmp_path, students)
+    plain = run(tmp_path, "--grading-seed=3", f"--grades={tmp_path / 'plain.json'}")
+    assert plain.returncode == 0, plain.stdout
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        victim = next(iter(cluster.workers.values())).pid
+        command = [sys.executable, "-m", "pytest", "--nbval", "--submissions=class",
+                   "--grading-limits=cell=4,memory=1024,files=64", "--grading-seed=3",
+                   f"--dask={cluster.scheduler_address}", "--grades=dask.json"]  # fmt: skip
+        running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+        end = time.monotonic() + 120
+        while not psutil.Process(victim).children(
+            recursive=True
+        ):  # until it has a student's kernel
+            assert time.monotonic() < end and running.poll() is None
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
+        out, _ = running.communicate(timeout=300)
+    assert running.returncode == 0, out
+    assert (tmp_path / "dask.json").read_bytes() == (tmp_path / "plain.json").read_bytes()
+
+
+# ---- one submission ---------------------------------------------------------------------------------
+
+EXERCISES = roster.exercises(ROOT / "solutions")
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
+def test_model_solutions_get_full_marks_through_the_wire(name, seed):
+    own = submission.read(ROOT / "solutions" / f"{name}.ipynb", 1 << 23)
+    outcomes = grade.grade(EXERCISES[name], own, seed)
+    assert [o["feedback"] for o in outcomes] == [""] * len(outcomes)
+    assert sum(o["earned"] for o in outcomes) == sum(o["points"] for o in outcomes) > 0
+
+
+def test_limits_in_words():
+    limits = classroom.limits_of("cell=2.5,total=9,memory=100,files=3,processes=7")
+    assert limits == sandbox.Limits(2.5, 9.0, 100 << 20, files=3 << 20, processes=7)
+    assert classroom.limits_of("") == sandbox.Limits()
+
+
+@pytest.fixture(scope="module")
+def student():
+    """A kernel with functions that do to their arguments what students do."""
+    box = kernel.Kernel(sandbox.Limits(cell=10))
+    box.define("import numpy as np")
+    box.define(
+        "def same(*args, **kwargs):\n    return args, kwargs\n"
+        "def view(x):\n    return x[1:, ::-1]\n"
+        "def fill(x, d, l, rng):\n    x[:] = 7\n    d['new'] = x\n    del d['old']\n    l.append(x)\n    return rng.normal()\n"
+        "def ask(f, x):\n    return f(x, scale=3)\n"
+        "def careless(f):\n    return f(1, 2, 3)\n"
+        "def fixed(x):\n    x[0] = 1\n"
+        "def divide(x):\n    return x / 0\n",
+        student=True,
+    )
+    yield box
+    box.close()
+
+
+def test_values_go_there_and_back(student):
+    x = np.arange(6.0).reshape(2, 3)
+    args = (None, True, 3, 2.5, "ü", x, x.T, np.float32(1.5), np.int64(3), 1 + 2j, [1, (2, "a")],
+            {"a": x, 2: None}, np.array(3), np.zeros((0, 2)), float("inf"), np.array([True]))  # fmt: skip
+    got, named = student.call("same", args, {"key": x}, [])
+    assert named["key"] is x and got[5] is x  # what was sent comes back as itself
+    for mine, theirs in zip(args, got, strict=True):
+        assert type(mine) is type(theirs)
+        np.testing.assert_equal(mine, theirs)
+    assert got[7].dtype == np.float32
+
+
+def test_changes_of_arguments_are_seen_here(student):
+    x, d, l, rng = np.zeros(3), {"old": 1}, [1], np.random.default_rng(5)
+    drawn = student.call("fill", (x, d, l, rng), {}, [])
+    np.testing.assert_array_equal(x, 7)
+    assert list(d) == ["new"] and d["new"] is x and l[1] is x
+    again = np.random.default_rng(5)
+    assert drawn == again.normal() and rng.normal() == again.normal()
+
+
+def test_a_result_that_shares_memory_shares_it_here(student):
+    x = np.arange(12.0).reshape(3, 4)
+    got = student.call("view", (x,), {}, [])
+    np.testing.assert_array_equal(got, x[1:, ::-1])
+    got[0, 0] = 99
+    assert x[1, 3] == 99
+
+
+def test_functions_of_the_check_can_be_called_from_there(student):
+    def scaled(x, scale):
+        return x * scale
+
+    np.testing.assert_array_equal(student.call("ask", (scaled, np.ones(2)), {}, []), [3, 3])
+    with pytest.raises(kernel.StudentError, match="TypeError: .*positional argument"):
+        student.call("careless", (scaled,), {}, [])
+
+
+def test_readonly_arrays_and_error_states_travel(student):
+    with pytest.raises(kernel.StudentError, match="read-only"):
+        student.call("fixed", (np.broadcast_to(0.0, (3,)),), {}, [])
+    with np.errstate(all="ignore"):
+        assert np.isinf(student.call("divide", (np.ones(1),), {}, []))
+    with np.errstate(all="raise"), pytest.raises(kernel.StudentError, match="FloatingPointError"):
+        student.call("divide", (np.ones(1),), {}, [])
+
+
+def test_a_frame_from_the_other_side_is_not_trusted():
+    """Bytes changed at random either decode to plain values or raise ValueError or EOFError."""
+    import io
+
+    packer = wire.Packer()
+    tree = packer.encode({"a": [np.arange(6.0).reshape(2, 3), (1, "x", None, 2.5, np.float32(1))]})
+    whole = packer.frame({"result": tree, "changes": []})
+    rng, decoded = np.random.default_rng(0), 0
+    for _ in range(4000):
+        data = bytearray(whole)
+        for _ in range(rng.integers(1, 6)):
+            data[rng.integers(len(data))] = rng.integers(256)
+        try:
+            message, arrays = wire.read(
+                io.BytesIO(data[: rng.integers(1, len(data) + 99)]), 1 << 16
+            )
+            if type(message) is dict and "result" in message:
+                wire.Unpacker(arrays, [np.zeros(4)]).decode(message["result"])
+                decoded += 1
+        except (ValueError, EOFError):
+            pass
+    assert 0 < decoded < 4000
+
+
+@pytest.mark.parametrize("node", [
+    {"array": 5}, {"array": -1}, {"array": "0"}, {"again": 3}, {"view": 1}, {"function": 0}, {"student": "f"}, {"rng": {}}, [], {}, {"dict": [[[1], 2]]},
+    {"dict": [1]}, {"tuple": 3}, {"array": 0, "view": [0, 10**9, [8]]}, {"array": 0, "view": [0, 0, [10**12]]}, {"array": 0, "view": [7, 0, [8]]},
+    {"complex": [1]}, {"foreign": 3}, {"scalar": None},
+])  # fmt: skip
+def test_malformed_values_raise_valueerror_or_typeerror(node):
+    with pytest.raises((ValueError, TypeError)):
+        wire.Unpacker([np.zeros(4)], [np.zeros(4)]).decode(node)
