@@ -46,3 +46,18 @@ def browser():
         pytest.skip("no chromium on this machine; apt-get install chromium")
     with jupyter.Chromium() as browser:
         yield browser
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many wrong solutions were tried, and how many survived: `test_mutants.py`."""
+    stats = terminalreporter.stats
+    wrong = {
+        outcome: sum(
+            "test_mutants_are_caught" in report.nodeid and "__correct_" not in report.nodeid
+            for report in stats.get(outcome, ())
+        )
+        for outcome in ("passed", "failed")
+    }
+    if sum(wrong.values()):
+        words = f"{sum(wrong.values())} wrong solutions tried, half of them without hidden tests"
+        terminalreporter.write_line(f"mutants: {words}; {wrong['failed']} survived")

@@ -54,6 +54,7 @@ def test_exercise_hides_and_clears_and_keeps_ids():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1"), graded()])
     notebook.cells[0].outputs = [nbformat.v4.new_output("stream", text="2")]
     made = release.exercise(notebook)
+    assert made.cells[0].metadata == {"minigan": {"setup": True}}
     assert made.cells[1].source == "check()" and made.cells[0].outputs == []
     assert [c.id for c in made.cells] == [c.id for c in notebook.cells]
     assert "secret" in notebook.cells[1].source  # the solution is left alone
@@ -241,3 +242,48 @@ def test_the_plugin_does_nothing_without_nbval(tmp_path):
     )
     run = pytest_nbval(tmp_path, cwd=tmp_path)
     assert "1 passed" in run.stdout and "grades" not in run.stdout
+
+
+# ---- before handing in, and what is handed out -------------------------------------------------------
+
+
+def grading(*arguments, cwd=ROOT):
+    command = [sys.executable, "-m", "minigan.grading", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+
+
+def test_validate_says_what_the_grader_will_say(tmp_path):
+    notebook = nbformat.read(EXERCISES[0], as_version=4)
+    cell = next(c for c in notebook.cells if c.source.startswith("def pixel_norm"))
+    cell.source = "def pixel_norm(z):\n    return z / length(z)"
+    helper = "def length(z):\n    return np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)"
+    notebook.cells.insert(3, nbformat.v4.new_code_cell(helper))
+    path = tmp_path / EXERCISES[0].name
+    nbformat.write(notebook, path)
+    alone = grading("validate", path, cwd=tmp_path)  # a student has no solutions/
+    assert alone.returncode == 1 and "(the visible checks only" in alone.stdout
+    with_hidden = grading("validate", path)
+    for run in (alone, with_hidden):
+        assert re.search(r"2 · PixelNorm +0 / 2\n +your cell uses 'length', defined in a cell that is not "
+                         r"handed in \(number 4\): move it here", run.stdout), run.stdout  # fmt: skip
+    cell.source += "\n\n" + helper
+    nbformat.write(notebook, path)
+    assert re.search(r"2 · PixelNorm +2 / 2", grading("validate", path).stdout)
+
+
+def test_validate_refuses_what_is_no_exercise(tmp_path):
+    for path, words in [(ROOT / "README.md", "is no JSON"), (tmp_path / "x.ipynb", "not handed in"),
+                        (ROOT / "notebooks" / "00_start_here.ipynb", "the right notebook")]:  # fmt: skip
+        run = grading("validate", path)
+        assert run.returncode == 1 and words in run.stderr and "Traceback" not in run.stderr
+
+
+def test_the_hand_out_holds_no_answers(tmp_path):
+    assert grading("release", "--student", tmp_path / "out").returncode == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"minigan", "notebooks", "exercises", "README.md"} <= names
+    assert not names & {"solutions", "tests", "runs", ".git"}
+    for path in (tmp_path / "out").rglob("*.ipynb"):
+        assert "BEGIN SOLUTION" not in path.read_text() and "HIDDEN TESTS" not in path.read_text()
+    again = grading("release", "--student", tmp_path / "out")
+    assert again.returncode == 1 and "exists already; name a new folder" in again.stderr

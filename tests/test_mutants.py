@@ -63,7 +63,8 @@ def test_mutants_are_caught_and_right_solutions_pass(notebook, name, function, h
     else:
         with pytest.raises(AssertionError) as failure:
             run_checks(notebook, name, function, hidden)
-        assert "got:" in str(failure.value) or "is not it" in str(failure.value)
+        words = str(failure.value)  # got, expected, and the misconception that usually explains it
+        assert "usual cause: " in words or "is not it.  " in words
 
 
 @pytest.mark.parametrize("notebook", LOADED)

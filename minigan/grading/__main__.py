@@ -1,10 +1,12 @@
-"""python -m minigan.grading release [--check]"""
+"""python -m minigan.grading release [--check | --student DIR] · validate FILE"""
 
 import argparse
 import pathlib
 import sys
 
-from minigan.grading.release import release
+from minigan.grading import grade, sandbox, submission
+from minigan.grading.plugin import grade_table
+from minigan.grading.release import hand_out, release
 
 
 def main():
@@ -12,15 +14,59 @@ def main():
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("release", help="make exercises/ from solutions/")
     make.add_argument("--check", action="store_true", help="change nothing; fail if stale")
+    make.add_argument("--student", metavar="DIR", help="write what students get into a new folder")
+    own = commands.add_parser("validate", help="before handing in: what would a grader see?")
+    own.add_argument("file", type=pathlib.Path)
     args = parser.parse_args()
+    sys.exit(validate(args.file) if args.command == "validate" else make_exercises(args))
+
+
+def make_exercises(args):
+    """exercises/ from solutions/, or the folder for students; returns what went wrong, or None."""
     root = pathlib.Path.cwd()
     if not (root / "solutions").is_dir():
-        sys.exit(f"no folder solutions/ in {root}; run this in the project's root")
+        return f"no folder solutions/ in {root}; run this in the project's root"
+    if args.student:
+        try:
+            hand_out(root, pathlib.Path(args.student))
+        except (FileExistsError, ValueError) as error:
+            return str(error)
+        print(f"wrote {args.student}")
+        return None
     changed = release(root / "solutions", root / "exercises", args.check)
     if args.check and changed:
-        sys.exit(f"stale: {', '.join(changed)}.  Run: python -m minigan.grading release")
+        return f"stale: {', '.join(changed)}.  Run: python -m minigan.grading release"
     for name in changed:
         print(f"exercises/{name}")
+    return None
+
+
+def validate(path):
+    """Grade a notebook as the grader would: its solution cells alone, put into a fresh copy.
+
+    The checks are those of solutions/ where there is one, else the file's own.  Returns the exit
+    status: 0 if every check passes, 1 if not, or a sentence if the file is no exercise.
+    """
+    handed_in = submission.read(path, sandbox.Limits().notebook)
+    if handed_in.problem:
+        return f"{path}: {handed_in.problem}"
+    original = pathlib.Path("solutions") / path.name
+    source = original if original.is_file() else path
+    try:
+        notebook = submission.notebook_of(source.read_bytes())
+        if source is path:  # without the student's own cells, which are not handed in
+            notebook.cells = [cell for cell in notebook.cells if "minigan" in cell.metadata]
+        exercise = grade.Exercise(path.stem, notebook)
+    except submission.READING as error:
+        return f"{source}: not an exercise: {error}"
+    outcomes = grade.grade(exercise, handed_in)
+    for remark in handed_in.remarks:
+        print(remark)
+    lines = grade_table([outcome | {"cell": n} for n, outcome in enumerate(outcomes)])
+    print("\n".join(lines))
+    if source is path:
+        print("(the visible checks only; the grader has more, and its own copy of these)")
+    return 0 if all(not outcome["feedback"] for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 `cell.metadata.nbgrader` follows nbgrader's schema 3: `solution` marks what the student writes,
 `grade` a check worth `points`, `grade_id` names the cell.  `cell.metadata.minigan` adds `task`, the
 title under which points are added up, and, on a solution cell, `answers`: the package's functions
-that would do the task.
+that would do the task.  In a released exercise the remaining code cells have `setup`.
 """
 
 import dataclasses

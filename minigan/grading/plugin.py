@@ -1,8 +1,9 @@
 """The pytest plugin: points per task, total and feedback, on top of nbval.
 
-With --submissions it grades a class, see `classroom.py`.  Without --nbval it does nothing.  With it, each cell is nbval's test item as ever; this plugin notes
+Without --nbval it does nothing.  With it, each cell is nbval's test item as ever; this plugin notes
 on the item's report which check it was and what came of it (`user_properties`, which travel from
-pytest-xdist's workers), and adds the points up at the end.
+pytest-xdist's workers), and adds the points up at the end.  The checks run in the student's kernel,
+so these points are the student's own affair; a class is graded with --submissions, `classroom.py`.
 """
 
 import os

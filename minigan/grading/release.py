@@ -7,6 +7,7 @@ and `--check` can say whether exercises/ is stale.
 import copy
 import os
 import re
+import shutil
 
 import nbformat
 
@@ -60,6 +61,8 @@ def exercise(solution):
                 )
         else:
             cell.outputs, cell.execution_count = [], None
+            if not is_solution(cell):  # so that a student's own cells can be told from it
+                cell.metadata["minigan"] = {"setup": True}
     if not grade_ids or len(set(grade_ids)) != len(grade_ids):
         raise ValueError(f"expected graded cells with different grade_ids; found {grade_ids}")
     return notebook
@@ -85,3 +88,30 @@ def release(solutions, exercises, check=False):
                 temporary.write_text(text, encoding="utf-8")
                 os.replace(temporary, target)
     return stale
+
+
+# What a student gets: the package, the lessons, the exercises; no solutions, mutants or tests.
+_STUDENT = ("minigan", "notebooks", "exercises", "docs", "README.md", "LICENSE", "Makefile",
+            "pyproject.toml", "environment.yml")  # fmt: skip
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.egg-info")
+
+
+def hand_out(root, target):
+    """Write the students' folder: all of it, or nothing.
+
+    Raises: FileExistsError if `target` exists, ValueError if exercises/ is stale.
+    """
+    if target.exists():
+        raise FileExistsError(f"--student: {target} exists already; name a new folder")
+    stale = release(root / "solutions", root / "exercises", check=True)
+    if stale:
+        raise ValueError(f"stale: {', '.join(stale)}.  Run: python -m minigan.grading release")
+    temporary = target.with_name(target.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name in _STUDENT:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, temporary / name, ignore=_LEFT_OUT)
+        else:
+            shutil.copy2(root / name, temporary / name)
+    os.replace(temporary, target)
