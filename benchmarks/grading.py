@@ -34,6 +34,12 @@ def students(exercise, count):
         for line in inspect.getsource(module).splitlines()
         if line.startswith(("import ", "from "))
     )
+    helpers = [
+        inspect.getsource(value)
+        for name, value in vars(module).items()
+        if name.startswith("_") and inspect.isfunction(value)
+    ]
+    head = "\n\n".join([head, *helpers])
     mutants = [
         (name, value)
         for name, value in vars(module).items()

@@ -204,6 +204,25 @@ def test_model_solutions_get_full_marks_through_the_wire(name, seed):
     assert sum(o["earned"] for o in outcomes) == sum(o["points"] for o in outcomes) > 0
 
 
+@pytest.mark.slow
+def test_mutants_lose_the_points_of_their_task_alone():
+    """Exercise 09 as a class: every wrong and every differently right solution, through the wire."""
+    from benchmarks import grading
+    from tests.mutants import exercise_09
+
+    exercise = EXERCISES["09_stylegan2"]
+    count = sum("__" in name.strip("_") and callable(v) for name, v in vars(exercise_09).items())
+    wrong = []
+    for name, notebook in grading.students(exercise.name, count):
+        function, what = name.split(" ")[1].split("__", 1)
+        cell = exercise.solutions[exercise.functions[function]]
+        outcomes = grade.grade(exercise, submission.parse(nbformat.writes(notebook).encode()), 5)
+        lost = {outcome["task"] for outcome in outcomes if outcome["feedback"]}
+        if lost != (set() if what.startswith("correct_") else {cell.metadata.minigan.task}):
+            wrong.append((name, lost))
+    assert count > 30 and not wrong
+
+
 def test_limits_in_words():
     limits = classroom.limits_of("cell=2.5,total=9,memory=100,files=3,processes=7")
     assert limits == sandbox.Limits(2.5, 9.0, 100 << 20, files=3 << 20, processes=7)

@@ -94,7 +94,8 @@ class Kernel:
             return
         _kill(process)
         process.wait()
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what it did not read any more
+            process.stdin.close()
         process.stdout.close()
 
     def start(self):

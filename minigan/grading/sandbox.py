@@ -106,7 +106,8 @@ def command(limits):
     outer = _bwrap()
     for path in ("/scratch", "/dev/shm"):
         outer += ["--perms", "1777", "--size", str(limits.files), "--tmpfs", path]
-    outer += ["--symlink", "/scratch", "/tmp"]
+    if "/tmp" not in outer:  # Python, or this project, may itself lie below it
+        outer += ["--symlink", "/scratch", "/tmp"]
     outer += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/scratch"]
     environment |= {"HOME": "/scratch", "TMPDIR": "/scratch", "IPYTHONDIR": "/scratch/.ipython"}
     for name, value in environment.items():
