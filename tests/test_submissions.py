@@ -70,8 +70,8 @@ def test_every_submission_of_the_corpus_gets_its_score(graded):
 @pytest.mark.hostile
 def test_nothing_is_left_of_them(graded):
     root, _ = graded
-    assert not [p for p in psutil.process_iter(["cmdline"])
-                if "worker.py" in " ".join(p.info["cmdline"] or ()) and str(root) in str(p.cwd)]  # fmt: skip
+    cmdlines = [" ".join(p.info["cmdline"] or ()) for p in psutil.process_iter(["cmdline"])]
+    assert not [line for line in cmdlines if "/package/grading/worker.py" in line]
     assert sorted(p.name for p in root.iterdir()) == ["back", "class", "g.csv", "g.html", "g.json",
                                                       "solutions"]  # fmt: skip
     assert not [path for path in (root / "class").rglob("*") if path.name == "__pycache__"]
