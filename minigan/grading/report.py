@@ -216,6 +216,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto
 table { border-collapse: collapse }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid #ccc; text-align: left }
 td { text-align: right; font-variant-numeric: tabular-nums }
+tbody th, summary { overflow-wrap: anywhere }
+thead th, td { white-space: nowrap }
 details { border-bottom: 1px solid #ddd }
 summary { cursor: pointer; padding: .3rem 0 }
 h3 { font-size: 1rem; margin: .5rem 0 }
