@@ -223,6 +223,18 @@ def test_mutants_lose_the_points_of_their_task_alone():
     assert count > 30 and not wrong
 
 
+def test_an_answer_kept_by_an_earlier_cell_is_guarded_too():
+    exercise = EXERCISES["02_mapping_and_adain"]
+    own = submission.read(ROOT / "solutions" / f"{exercise.name}.ipynb", 1 << 23)
+    own.cells["adain"] += "\n\nfrom minigan.toy import pixel_norm as theirs"
+    own.cells["pixel_norm"] = "def pixel_norm(z):\n    return theirs(z)"
+    outcomes = {o["grade_id"]: o for o in grade.grade(exercise, own)}
+    assert outcomes["adain_visible"]["earned"] == 1
+    for grade_id in ("pixel_norm_visible", "pixel_norm_graded"):
+        assert outcomes[grade_id]["earned"] == 0
+        assert "write this one yourself" in outcomes[grade_id]["feedback"]
+
+
 def test_limits_in_words():
     limits = classroom.limits_of("cell=2.5,total=9,memory=100,files=3,processes=7")
     assert limits == sandbox.Limits(2.5, 9.0, 100 << 20, files=3 << 20, processes=7)

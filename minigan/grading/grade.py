@@ -18,6 +18,7 @@ from minigan.grading.cells import NOT_WRITTEN, check_of, is_solution
 from minigan.grading.kernel import Ended, Kernel, Remote, StudentError
 from minigan.grading.sandbox import Limits
 from minigan.grading.submission import defined, mentions
+from minigan.grading.worker import NOT_YOURS
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -73,7 +74,7 @@ class _Run:
         self.exercise, self.submission = exercise, submission
         self.kernel = Kernel(limits, self.prepare)
         self.broken = {}  # grade_id -> why this cell did not run
-        self.harnesses = {}  # name -> (source, grade_id)
+        self.harnesses = {}  # name -> source
 
     def prepare(self, kernel):
         """Bring a new process to where the checks begin: set-up cells, then the solution cells."""
@@ -82,13 +83,15 @@ class _Run:
             if self.exercise.is_setup(cell) and not mentions(cell.source, names):
                 with contextlib.suppress(StudentError):
                     kernel.define(cell.source)
+        # every answer is guarded before the first cell, which might keep one for a later task
+        answers = [name for g in self.exercise.solutions for name in self.exercise.answers(g)]
         for grade_id in self.exercise.solutions:
             source = self.submission.cells.get(grade_id)
             if source is None or grade_id in self.broken:
                 continue
             kernel.fresh_allowance()
             try:
-                kernel.define(source, student=True, answers=self.exercise.answers(grade_id))
+                kernel.define(source, student=True, answers=answers)
             except StudentError as error:
                 self.broken[grade_id] = f"its cell did not run: {self.words(error)}"
                 if isinstance(error, Ended):
@@ -158,7 +161,7 @@ class _Run:
         """A student's error, for a student."""
         if error.ename == "NotImplementedError" and error.text == NOT_WRITTEN:
             return NOT_WRITTEN
-        if error.ename == "PermissionError" and "write this one yourself" in error.text:
+        if error.ename == "PermissionError" and NOT_YOURS in error.text:
             return error.text
         if error.ename == "NameError" and error.name in self.submission.elsewhere:
             return (f"your cell uses {error.name!r}, defined in a cell that is not handed in "
