@@ -226,8 +226,8 @@ def test_mutants_lose_the_points_of_their_task_alone():
 def test_an_answer_kept_by_an_earlier_cell_is_guarded_too():
     exercise = EXERCISES["02_mapping_and_adain"]
     own = submission.read(ROOT / "solutions" / f"{exercise.name}.ipynb", 1 << 23)
-    own.cells["adain"] += "\n\nfrom minigan.toy import pixel_norm as theirs"
-    own.cells["pixel_norm"] = "def pixel_norm(z):\n    return theirs(z)"
+    own.cells["adain"] += "\n\nfrom minigan import toy\n\nkept = [toy.pixel_norm]"
+    own.cells["pixel_norm"] = "def pixel_norm(z):\n    return kept[0](z)"
     outcomes = {o["grade_id"]: o for o in grade.grade(exercise, own)}
     assert outcomes["adain_visible"]["earned"] == 1
     for grade_id in ("pixel_norm_visible", "pixel_norm_graded"):
