@@ -1,0 +1,74 @@
+// What all kernels share.  `real` is float or double: a module is compiled for each.
+//
+// The files are CUDA C++ without any header, so that NVRTC compiles them wherever it is installed.
+// Memory is named by these aliases instead of bare pointers: on a GPU they are bare pointers; where
+// EMULATED is defined, tests/emulator/cuda.h gives them bounds, and detects races.
+#ifndef EMULATED
+#define KERNEL extern "C" __global__
+#define DEVICE __device__ __forceinline__
+#define SHARED(T, name, size) __shared__ T name[size]  // of a block, known size
+template <class T> using In = const T* __restrict__;  // global memory, read; may be null
+template <class T> using Out = T* __restrict__;       // global memory, written; may be null
+template <class T> using Shared = T*;
+DEVICE Shared<real> dynamic_shared() {  // of a block, size given at the launch
+    extern __shared__ real memory[];
+    return memory;
+}
+#endif
+
+// ---- the end of a layer: clamp(gain · act(v · scale + noise + bias)) -----------------------------
+
+enum Act { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH };
+
+DEVICE real sigmoid(real v) { return real(0.5) * (1 + tanh(real(0.5) * v)); }
+
+DEVICE real activate(real v, int act, real alpha) {
+    switch (act) {
+        case RELU: return v > 0 ? v : real(0);
+        case LRELU: return v > 0 ? v : alpha * v;
+        case TANH: return tanh(v);
+        case SIGMOID: return sigmoid(v);
+        case ELU: return v > 0 ? v : expm1(v);
+        case SELU:  // Klambauer et al. 2017, Eq. 2
+            return real(1.0507009873554804934193349852946) *
+                   (v > 0 ? v : real(1.6732632423543772848170429916717) * expm1(v));
+        case SOFTPLUS: return (v > 0 ? v : real(0)) + log1p(exp(-fabs(v)));
+        case SWISH: return v * sigmoid(v);
+        default: return v;
+    }
+}
+
+// scale [N, channels], noise [noises, pixels] with noises 1 or N, bias [channels]: each or null.
+#define FINISH_PARAMS \
+    In<real> scale, In<real> noise, In<real> bias, int noises, int act, real alpha, real gain, \
+        real clamp
+#define FINISH_ARGS scale, noise, bias, noises, act, alpha, gain, clamp
+
+DEVICE real finish(real v, int n, int c, int channels, long long pixel, long long pixels,
+                   FINISH_PARAMS) {
+    if (scale) v *= scale[n * channels + c];
+    if (noise) v += noise[(noises > 1 ? n * pixels : 0) + pixel];
+    if (bias) v += bias[c];
+    v = activate(v, act, alpha) * gain;
+    if (clamp >= 0) v = v > clamp ? clamp : v < -clamp ? -clamp : v;
+    return v;
+}
+
+// ---- the sum of a warp ----------------------------------------------------------------------------
+
+DEVICE real warp_sum(real v) {
+    // Halves meet: after 5 steps lane 0 has the sum of all 32.
+    for (int step = 16; step > 0; step /= 2) v += __shfl_down_sync(0xffffffffu, v, step);
+    return v;
+}
+
+// ---- resampling: where an axis with zeros inserted has its samples --------------------------------
+
+// The smallest k ≥ 0 for which position p + k holds a sample, when every `up`-th does.
+DEVICE int next_sample(int p, int up) {
+    int r = p % up;
+    return r > 0 ? up - r : -r;
+}
+
+// Which sample is the first at or after position p: p / up, rounded up.
+DEVICE int sample_from(int p, int up) { return (p + next_sample(p, up)) / up; }

@@ -1,0 +1,61 @@
+// bias_act and what its derivatives need.  Each reads its input once and writes its output once:
+// as fast as memory is, and no faster.
+
+// A block: 4 · blockDim elements of one plane, y = clamp(gain · act(x · scale + noise + bias)).
+// x, y [outer, channels, inner]; a plane is an (outer, channel).
+KERNEL void bias_act(In<real> x, Out<real> y, int channels, int inner, FINISH_PARAMS) {
+    int plane = blockIdx.x, n = plane / channels, c = plane % channels;
+    long long start = (long long)plane * inner;
+    int first = blockIdx.y * blockDim.x * 4 + threadIdx.x;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {  // four independent loads in flight; neighbours stay together
+        int i = first + k * blockDim.x;
+        if (i < inner) y[start + i] = finish(x[start + i], n, c, channels, i, inner, FINISH_ARGS);
+    }
+}
+
+// dx = g times the slope of a piecewise linear act whose result was y.
+KERNEL void act_slope(In<real> g, In<real> y, Out<real> dx, long long size, real alpha, real gain,
+                      real clamp) {
+    long long first = (long long)blockIdx.x * blockDim.x * 4 + threadIdx.x;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        long long i = first + k * blockDim.x;
+        if (i >= size) return;
+        real v = y[i], slope = v > 0 ? gain : gain * alpha;
+        dx[i] = clamp >= 0 && fabs(v) >= clamp ? real(0) : g[i] * slope;
+    }
+}
+
+// out[plane] = Σ over its pixels of x · y.  A block a plane; x, y [planes, pixels].
+KERNEL void pixel_dot(In<real> x, In<real> y, Out<real> out, int pixels) {
+    SHARED(real, parts, 32);
+    long long start = (long long)blockIdx.x * pixels;
+    real sum = 0;
+    for (int i = threadIdx.x; i < pixels; i += blockDim.x) sum += x[start + i] * y[start + i];
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x < 32) {  // the first warp adds what the warps have
+        sum = warp_sum(threadIdx.x < blockDim.x / 32 ? parts[threadIdx.x] : real(0));
+        if (threadIdx.x == 0) out[blockIdx.x] = sum;
+    }
+}
+
+// y[n, o] = finish(Σ_c x[n, c] · w[o, c]).  A warp for each o, which reads w[o] once for 8 rows of x.
+KERNEL void dense(In<real> x, In<real> w, Out<real> y, int N, int C, int O, FINISH_PARAMS) {
+    int o = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (o >= O) return;  // a whole warp leaves, none waits for it
+    int first = blockIdx.y * 8, rows = N - first < 8 ? N - first : 8;
+    real sums[8] = {};
+    for (int c = lane; c < C; c += 32) {
+        real weight = w[(long long)o * C + c];
+        for (int r = 0; r < rows; ++r) sums[r] += weight * x[(long long)(first + r) * C + c];
+    }
+    for (int r = 0; r < rows; ++r) {
+        real sum = warp_sum(sums[r]);
+        if (lane == 0) {
+            y[(long long)(first + r) * O + o] = finish(sum, first + r, o, O, 0, 1, FINISH_ARGS);
+        }
+    }
+}
