@@ -6,18 +6,20 @@ import math
 
 import numpy as np
 
+from minigan import ops
 from minigan.ops import ACTIVATIONS, bias_act, check, conv2d, conv_transpose2d, upfirdn2d
 
 
 def conv2d_resample(
     x, w, f=None, up=1, down=1, padding=0, groups=1, flip_weight=True, flip_filter=False,
-    styles=None,
+    styles=None, finish=None,
 ):  # fmt: skip
     """Upsample, convolve, downsample, in the cheapest order (StyleGAN2 App. B).
 
     x [N, C, H, W]; w [O, C/groups, kh, kw]; f, the low-pass filter, as `ops.upfirdn2d`'s; up and
     down are whole numbers.  padding is that of the upsampled image.  flip_weight True correlates,
-    as deep learning's convolutions do.  The upsampling has gain up².  styles [N, C] scales x.
+    as deep learning's convolutions do.  The upsampling has gain up².  styles [N, C] scales x;
+    finish, a dict of `ops.bias_act`'s arguments, is done at the end.
     Returns [N, O, (H·up + padding − kh + 1)/down, …].
     Raises: as `ops.conv2d` and `ops.upfirdn2d`.
     """
@@ -37,20 +39,22 @@ def conv2d_resample(
         w = np.flip(w, (2, 3))
     if (kh, kw) == (1, 1) and down > 1 and up == 1:  # on the smaller image
         x = upfirdn2d(x, f, down=down, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return conv2d(x, w, groups=groups, styles=styles)
+        return conv2d(x, w, groups=groups, styles=styles, finish=finish)
     if (kh, kw) == (1, 1) and up > 1 and down == 1:
         x = conv2d(x, w, groups=groups, styles=styles)
-        return upfirdn2d(x, f, up, 1, [x0, x1, y0, y1], flip_filter, up**2)
+        return upfirdn2d(x, f, up, 1, [x0, x1, y0, y1], flip_filter, up**2, finish)
     if up > 1:
         # Zero-insertion and convolution together are a transposed convolution; the filter follows.
         y = conv_transpose2d(x, _transposed(w, groups), up, 0, groups, styles)
         around = [x0 - kw + 1, x1 - kw + up, y0 - kh + 1, y1 - kh + up]
-        y = upfirdn2d(y, f, padding=around, flip_filter=flip_filter, gain=up**2)
-        return y if down == 1 else upfirdn2d(y, f, down=down, flip_filter=flip_filter)
+        if down == 1:
+            return upfirdn2d(y, f, 1, 1, around, flip_filter, up**2, finish)
+        y = upfirdn2d(y, f, 1, 1, around, flip_filter, up**2)
+        return upfirdn2d(y, f, down=down, flip_filter=flip_filter, finish=finish)
     if down > 1:  # the filter first, so that no output is computed and thrown away
         x = upfirdn2d(x, f, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return conv2d(x, w, down, 0, groups, styles)
-    return conv2d(x, w, 1, [x0, x1, y0, y1], groups, styles)
+        return conv2d(x, w, down, 0, groups, styles, finish)
+    return conv2d(x, w, 1, [x0, x1, y0, y1], groups, styles, finish)
 
 
 def _transposed(w, groups):
@@ -67,7 +71,8 @@ def _demodulation(w, styles):
 
     Σ_{i,k} (s_i·w_oik)² is a product of [N, C] and [C, O]: no sample needs weights of its own.
     """
-    return 1.0 / np.sqrt(np.square(styles) @ np.sum(np.square(w), axis=(2, 3)).T + 1e-8)
+    squares = ops.dense(np.square(styles), np.sum(np.square(w), axis=(2, 3)))
+    return 1.0 / np.sqrt(squares + 1e-8)
 
 
 def _check_modulated(who, x, w, styles):
@@ -98,6 +103,9 @@ def modulated_conv2d(
     """
     _check_modulated("modulated_conv2d", x, weight, styles)
     scale = _demodulation(weight, styles) if demodulate else None
+    finish = {"b": b, "act": act, "gain": gain, "clamp": clamp, "scale": scale, "noise": noise}
+    if act == "linear" and all(finish[name] is None for name in finish.keys() - {"act"}):
+        finish = None
     args = {"up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
     if fused_modconv:
         n, c, height, width = x.shape
@@ -106,12 +114,9 @@ def modulated_conv2d(
         w = np.reshape(w, (n * weight.shape[0], *weight.shape[1:]))
         x = np.reshape(x, (1, n * c, height, width))
         y = conv2d_resample(x, w, resample_filter, groups=n, **args)
-        y, scale = np.reshape(y, (n, weight.shape[0], *y.shape[2:])), None
-    else:
-        y = conv2d_resample(x, weight, resample_filter, styles=styles, **args)
-    if scale is None and noise is None and b is None and act == "linear" and gain is clamp is None:
-        return y
-    return bias_act(y, b, act=act, gain=gain, clamp=clamp, scale=scale, noise=noise)
+        y = np.reshape(y, (n, weight.shape[0], *y.shape[2:]))
+        return y if finish is None else bias_act(y, **finish | {"scale": None})
+    return conv2d_resample(x, weight, resample_filter, styles=styles, finish=finish, **args)
 
 
 def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
@@ -134,11 +139,10 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
         rms = 1 / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3)))  # [O]
         s = s / np.sqrt(np.mean(np.square(s)))
         norms = np.sum(np.square(w), axis=(2, 3)) * np.square(rms)[:, None]  # of w / rms(w)
-        scale = rms / np.sqrt(np.square(s) @ norms.T + 1e-8)
+        scale = rms / np.sqrt(ops.dense(np.square(s), norms) + 1e-8)
     if input_gain is not None:
         s = s * input_gain
-    y = conv2d(x, w, 1, padding, styles=s)
-    return y if scale is None else bias_act(y, scale=scale)
+    return conv2d(x, w, 1, padding, styles=s, finish=None if scale is None else {"scale": scale})
 
 
 # ---- layers with parameters: `name` finds them in the dict ---------------------------------------
@@ -170,10 +174,10 @@ def dense(params, name, x, act="linear", lr_multiplier=1.0):
     by the multiplier (PG-GAN §4.1): so Adam moves all layers at one relative speed, times that.
     """
     weight, b = params[f"{name}.weight"], params.get(f"{name}.bias")
-    y = x @ (weight * (lr_multiplier / math.sqrt(weight.shape[1]))).T
+    weight = weight * (lr_multiplier / math.sqrt(weight.shape[1]))
     if b is not None and lr_multiplier != 1:
         b = b * lr_multiplier
-    return given(name, bias_act(y, b, act=act))
+    return given(name, ops.dense(x, weight, b=b, act=act))
 
 
 def conv(params, name, x, f=None, up=1, down=1, act="linear", gain=1.0, clamp=None):
@@ -185,9 +189,9 @@ def conv(params, name, x, f=None, up=1, down=1, act="linear", gain=1.0, clamp=No
     weight = params[f"{name}.weight"]
     k = weight.shape[2]
     weight = weight * (1 / math.sqrt(weight.shape[1] * k * k))
-    y = conv2d_resample(x, weight, f, up, down, k // 2, flip_weight=up == 1)
-    b = params.get(f"{name}.bias")
-    return given(name, bias_act(y, b, act=act, **scaled(act, gain, clamp)))
+    finish = {"b": params.get(f"{name}.bias"), "act": act, **scaled(act, gain, clamp)}
+    y = conv2d_resample(x, weight, f, up, down, k // 2, flip_weight=up == 1, finish=finish)
+    return given(name, y)
 
 
 def scaled(act, gain, clamp):

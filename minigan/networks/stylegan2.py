@@ -15,7 +15,7 @@ import numpy as np
 from minigan import filters, layers, toy
 from minigan.layers import conv, dense, minibatch_stddev
 from minigan.networks import base
-from minigan.ops import ACTIVATIONS, bias_act, downsample2d, upsample2d
+from minigan.ops import ACTIVATIONS, downsample2d, upsample2d
 from minigan.toy import normal, zeros
 
 HALF = math.sqrt(0.5)  # keeps the variance where two branches meet
@@ -130,8 +130,10 @@ def to_rgb(params, config, name, x, w):
     """1×1 modulated convolution without demodulation, bias, no activation."""
     weight = params[f"{name}.weight"]
     styles = dense(params, f"{name}.affine", w) * (1 / math.sqrt(weight.shape[1]))
-    y = layers.modulated_conv2d(x, weight, styles, demodulate=False)
-    return layers.given(name, bias_act(y, params[f"{name}.bias"], clamp=config.conv_clamp))
+    y = layers.modulated_conv2d(
+        x, weight, styles, demodulate=False, b=params[f"{name}.bias"], clamp=config.conv_clamp
+    )
+    return layers.given(name, y)
 
 
 def synthesis(params, buffers, config, ws, noises):

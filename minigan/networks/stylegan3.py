@@ -194,7 +194,7 @@ def fourier_features(params, buffers, config, w):
     lengths = np.sqrt(np.sum(np.square(freqs), axis=2, keepdims=True))
     band = config.first_cutoff
     amplitudes = np.clip(1 - (lengths - band) / (rate / 2 - band), 0.0, 1.0)
-    p = ((np.arange(size, dtype=w.dtype) + 0.5) - size / 2) / rate  # beyond ±½: the margin
+    p = ((np.arange(size, dtype=w.dtype, like=w) + 0.5) - size / 2) / rate  # beyond ±½: the margin
     p = np.stack([np.tile(p, size), np.repeat(p, size)])  # [2, S·S]: x, y
     x = np.sin(2 * math.pi * (freqs @ p + phases)) * amplitudes
     x = params[f"{name}.weight"] * (1 / math.sqrt(channels)) @ x

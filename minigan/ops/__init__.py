@@ -1,7 +1,8 @@
 """The four operations that NumPy is too slow for: conv2d, upfirdn2d, bias_act, filtered_lrelu.
 
-One meaning each, several engines: `loops` is the definition, to read first; `cpu` is Numba.  Arrays
-are [N, C, H, W], float32 or float64, or `autograd` variables of such.  Each operation's derivative
+One meaning each, three engines: `loops` is the definition, to read first; `cpu` is Numba, `gpu` is
+CUDA.  Arrays are [N, C, H, W], float32 or float64, NumPy's or CuPy's (the type says where it is
+computed), or `autograd` variables of such.  Each operation's derivative
 is another operation of this room, so that all can be differentiated to any order:
 
     conv2d  ↔  conv_transpose2d  ↔  conv2d_weight_grad        each the derivative of the other two
@@ -14,11 +15,11 @@ and negative padding crops.  Results may have their channels innermost in memory
 """
 
 from minigan.ops import loops
-from minigan.ops.activation import ACTIVATIONS, bias_act
+from minigan.ops.activation import ACTIVATIONS, bias_act, dense
 from minigan.ops.convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from minigan.ops.filtered import filtered_lrelu
 from minigan.ops.resampling import downsample2d, filter2d, upfirdn2d, upsample2d
-from minigan.ops.switch import engine
+from minigan.ops.switch import engine, precision
 
 __all__ = [
     "ACTIVATIONS",
@@ -26,11 +27,13 @@ __all__ = [
     "conv2d",
     "conv2d_weight_grad",
     "conv_transpose2d",
+    "dense",
     "downsample2d",
     "engine",
     "filter2d",
     "filtered_lrelu",
     "loops",
+    "precision",
     "upfirdn2d",
     "upsample2d",
 ]

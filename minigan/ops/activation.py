@@ -1,13 +1,15 @@
 """bias_act: bias, activation, gain and clamp in one pass."""
 
+import dataclasses
 import math
 
 import numpy as np
 
 from minigan.autograd import primitive, stop_gradient
 from minigan.autograd.variable import Variable
+from minigan.device import on_gpu
 from minigan.ops import check, loops
-from minigan.ops.switch import chosen, cpu, fast, native
+from minigan.ops.switch import chosen, fast, kernels, native
 
 
 def _sigmoid(x):
@@ -44,13 +46,13 @@ ACTIVATIONS = {
 
 def _act_plain(x, slope, gain, clamp):
     (x,) = native(x)
-    if x.ndim == 4:
-        return fast().scale_noise_act(x, None, None, None, slope, gain, clamp)
+    if x.ndim == 4 or on_gpu(x):
+        return fast(x).scale_noise_act(x, None, None, None, slope, gain, clamp)
     return loops.bias_act(x, None, 0, lambda v: np.where(v > 0, v, slope * v), gain, clamp)
 
 
 def _act_slope_plain(dy, y, slope, gain, clamp):
-    return cpu().act_slope(*native(dy, y), slope, gain, clamp)
+    return kernels(dy).act_slope(*native(dy, y), slope, gain, clamp)
 
 
 # Keeps the result, which the next layer keeps anyway, and not the input: its sign tells the slope.
@@ -66,7 +68,7 @@ _act_slope = primitive(
 
 def _affine_plain(x, scale, noise, b):
     extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
-    return cpu().scale_noise_act(*native(x), *extra, 1.0, 1.0, None)
+    return kernels(x).scale_noise_act(*native(x), *extra, 1.0, 1.0, None)
 
 
 # x·scale + noise + b of images in one pass: scale [N, C], noise [1 or N, 1, H, W], b [C], or None.
@@ -77,7 +79,7 @@ _affine = primitive(_affine_plain, (
     lambda g: np.sum(g, axis=(0, 2, 3)),
 ))  # fmt: skip
 # Σ over an image's pixels of x·y: [N, C].
-_pixel_dot = primitive(lambda x, y: cpu().pixel_dot(*native(x, y)), (
+_pixel_dot = primitive(lambda x, y: kernels(x).pixel_dot(*native(x, y)), (
     lambda g, y: _affine(y, g, None, None),
     lambda g, x: _affine(x, g, None, None),
 ))  # fmt: skip
@@ -101,34 +103,57 @@ def bias_act(
     scale [N, C] or None (a demodulation); noise [1 or N, 1, H, W] or None.
     Raises: TypeError for other types; ValueError for an unknown act, or a b that does not fit.
     """
-    who = "bias_act"
-    check.array(who, "x", x, None)
+    check.array("bias_act", "x", x, None)
+    return _bias_act(
+        x, dim, **_checked("bias_act", x.shape, x, dim, b, act, alpha, gain, clamp, scale, noise)
+    )
+
+
+def _checked(
+    who,
+    shape,
+    x,
+    dim=1,
+    b=None,
+    act="linear",
+    alpha=None,
+    gain=None,
+    clamp=None,
+    scale=None,
+    noise=None,
+):
+    """bias_act's arguments for an array of this shape and x's dtype, with their defaults."""
     if not isinstance(act, str) or act not in ACTIVATIONS:
         raise ValueError(f"{who}: act is {act!r}; expected one of {', '.join(ACTIVATIONS)}")
-    function, default_alpha, default_gain = ACTIVATIONS[act]
+    _, default_alpha, default_gain = ACTIVATIONS[act]
     alpha = default_alpha if alpha is None else check.number(who, "alpha", alpha)
     gain = default_gain if gain is None else check.number(who, "gain", gain)
     clamp = None if clamp is None else check.number(who, "clamp", clamp, least=0)
-    if isinstance(dim, bool) or not isinstance(dim, int) or not 0 <= dim < x.ndim:
-        raise ValueError(f"{who}: dim is {dim!r}; expected an axis of x, which has {x.ndim}")
-    if b is not None and check.array(who, "b", b, 1, like=x).shape != (x.shape[dim],):
-        raise ValueError(
-            f"{who}: b has shape {b.shape}; expected ({x.shape[dim]},), x's axis {dim}"
-        )
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 0 <= dim < len(shape):
+        raise ValueError(f"{who}: dim is {dim!r}; expected an axis of x, which has {len(shape)}")
+    if b is not None and check.array(who, "b", b, 1, like=x).shape != (shape[dim],):
+        raise ValueError(f"{who}: b has shape {b.shape}; expected ({shape[dim]},), x's axis {dim}")
     if scale is not None or noise is not None:
-        if x.ndim != 4 or dim != 1:
-            raise ValueError(f"{who}: scale and noise need images and dim 1; x has shape {x.shape}")
-        if scale is not None and check.array(who, "scale", scale, 2, like=x).shape != x.shape[:2]:
+        if len(shape) != 4 or dim != 1:
+            raise ValueError(f"{who}: scale and noise need images and dim 1; x has shape {shape}")
+        if scale is not None and check.array(who, "scale", scale, 2, like=x).shape != shape[:2]:
             raise ValueError(
-                f"{who}: scale has shape {scale.shape}; expected {x.shape[:2]}, x's N, C"
+                f"{who}: scale has shape {scale.shape}; expected {shape[:2]}, x's N, C"
             )
-        wanted = [(n, 1, *x.shape[2:]) for n in (1, x.shape[0])]
+        wanted = [(n, 1, *shape[2:]) for n in (1, shape[0])]
         if noise is not None and check.array(who, "noise", noise, 4, like=x).shape not in wanted:
             raise ValueError(
                 f"{who}: noise has shape {noise.shape}; expected {wanted[0]} or {wanted[1]}"
             )
+    return {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
+            "noise": noise}  # fmt: skip
+
+
+def _bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise):
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
     recording = Variable in map(type, (x, b, scale, noise))
+    if on_gpu(x) and not recording and chosen() != "loops":
+        return kernels(x).bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise)
     slow = chosen() == "loops" or slope < 0 or gain <= 0
     if recording and not slow and x.ndim == 4 and dim == 1:
         if any(a is not None for a in (scale, noise, b)):
@@ -138,9 +163,47 @@ def bias_act(
         x = x if scale is None else x * scale[:, :, None, None]
         x = x if noise is None else x + noise
         if slow or not recording:
+            function = ACTIVATIONS[act][0]
             return loops.bias_act(x, b, dim, lambda v: function(v, alpha), gain, clamp)
         if b is not None:
             x = x + np.reshape(b, [-1 if axis == dim else 1 for axis in range(x.ndim)])
         return _act(x, slope, gain, clamp)
     extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
-    return fast().scale_noise_act(*native(x), *extra, slope, gain, clamp)
+    return fast(x).scale_noise_act(*native(x), *extra, slope, gain, clamp)
+
+
+# ---- bias_act as the end of another operation ----------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Ending:
+    arguments: dict  # of bias_act, checked
+    fused: bool  # whether the kernel before it can do it
+
+
+def ending(who, shape, x, finish, *others):
+    """finish, arguments of bias_act or None, for a result of this shape made of x and others."""
+    if finish is None:
+        return None
+    arguments = _checked(who, shape, x, **finish)
+    recording = Variable in map(type, (x, *others, *arguments.values()))
+    return Ending(arguments, on_gpu(x) and not recording and chosen() != "loops")
+
+
+def finished(y, end):
+    return y if end is None else _bias_act(y, 1, **end.arguments)
+
+
+def dense(x, w, **finish):
+    """bias_act(x @ w.T, **finish): x [N, C], w [O, C] -> [N, O].
+
+    On a GPU one kernel, where NumPy's @ would be cuBLAS, which a CUDA graph cannot record.
+    Raises: TypeError, ValueError as bias_act.
+    """
+    check.array("dense", "x", x, 2)
+    if check.array("dense", "w", w, 2, like=x).shape[1] != x.shape[1]:
+        raise ValueError(f"dense: w has shape {w.shape}; expected [O, {x.shape[1]}]")
+    end = ending("dense", (x.shape[0], w.shape[0]), x, finish, w)
+    if end.fused:
+        return kernels(x).dense(x, w, end.arguments)
+    return finished(x @ w.T, end) if finish else x @ w.T

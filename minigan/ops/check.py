@@ -8,6 +8,7 @@ import numbers
 import numpy as np
 
 from minigan.autograd.variable import Variable, plain
+from minigan.device import kind_of, on_gpu
 
 
 def describe(value):
@@ -17,12 +18,18 @@ def describe(value):
 
 
 def array(who, name, value, ndim, like=None):
-    """A float32 or float64 NumPy array, or a variable of one, with so many axes (None: any)."""
+    """A float32 or float64 NumPy or CuPy array, or a variable of one, with so many axes (None:
+    any); of the dtype and on the device of `like`, if that is given."""
     inside = plain(value)
-    if not isinstance(inside, np.ndarray):
-        kind = type(inside)
+    if not isinstance(inside, np.ndarray) and not on_gpu(inside):
         raise TypeError(
-            f"{who}: {name} is a {kind.__module__}.{kind.__qualname__}; expected a NumPy array"
+            f"{who}: {name} is a {kind_of(inside)}; expected a NumPy array, or a CuPy one"
+        )
+    if like is not None and on_gpu(inside) != on_gpu(plain(like)):
+        wanted = "a CuPy" if on_gpu(plain(like)) else "a NumPy"
+        raise TypeError(
+            f"{who}: {name} is a {kind_of(inside)}; expected {wanted} array, as x is a "
+            f"{kind_of(plain(like))}"
         )
     if inside.dtype.newbyteorder("=") not in (np.float32, np.float64):
         raise TypeError(f"{who}: {name} has dtype {inside.dtype}; expected float32 or float64")
@@ -83,8 +90,9 @@ def fir(who, name, f):
     if f is None:
         return np.ones(1)
     if isinstance(f, Variable) or not isinstance(f, np.ndarray):
+        kind = kind_of(f) if on_gpu(f) else type(f).__qualname__
         raise TypeError(
-            f"{who}: {name} is a {type(f).__qualname__}; expected a NumPy array that is not "
+            f"{who}: {name} is a {kind}; expected a NumPy array (on a GPU, too) that is not "
             "differentiated, or None; `filters.setup_filter` makes one of a list"
         )
     if f.dtype.kind != "f":

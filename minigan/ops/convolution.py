@@ -7,20 +7,20 @@ with respect to the third is one of the three functions.
 from minigan.autograd import primitive
 from minigan.autograd.variable import Variable
 from minigan.ops import check
-from minigan.ops.activation import scale_channels
-from minigan.ops.switch import chosen, fast, native
+from minigan.ops.activation import ending, finished, scale_channels
+from minigan.ops.switch import chosen, fast, kernels, native
 
 
 def _conv2d_plain(x, w, stride, padding, groups):
-    return fast().conv2d(*native(x, w), stride, padding, groups)
+    return fast(x).conv2d(*native(x, w), stride, padding, groups)
 
 
 def _conv_transpose2d_plain(x, w, stride, padding, groups):
-    return fast().conv_transpose2d(*native(x, w), stride, padding, groups)
+    return fast(x).conv_transpose2d(*native(x, w), stride, padding, groups)
 
 
 def _weight_grad_plain(x, dy, size, stride, padding, groups):
-    return fast().conv2d_weight_grad(*native(x, dy), size, stride, padding, groups)
+    return fast(x).conv2d_weight_grad(*native(x, dy), size, stride, padding, groups)
 
 
 def _crop(shape, size, stride, padding):
@@ -81,12 +81,13 @@ def _styled(who, x, styles, w):
     return x, styles
 
 
-def conv2d(x, w, stride=1, padding=0, groups=1, styles=None):
+def conv2d(x, w, stride=1, padding=0, groups=1, styles=None, finish=None):
     """Cross-correlate images with kernels: y[n,o,i,j] = Σ w[o,c,ky,kx] · x[n,c,i·sy+ky,j·sx+kx].
 
     x [N, C, H, W], w [O, C/groups, kh, kw], of one dtype.  Returns [N, O, H', W'] with
     H' = (H + y0 + y1 − kh) // sy + 1.  Channels and outputs are split into `groups` apart.
-    styles [N, C], if given, scales the channels of x first.
+    styles [N, C], if given, scales the channels of x first.  finish, a dict of `bias_act`'s
+    arguments, applies it to the result, on a GPU in the same pass.
     Raises: TypeError for other types; ValueError for shapes that do not fit or an empty result.
     """
     stride, padding, groups = _convolution("conv2d", x, w, stride, padding, groups)
@@ -96,11 +97,15 @@ def conv2d(x, w, stride=1, padding=0, groups=1, styles=None):
             f"conv2d: w has shape {w.shape}, x {C} channels, groups is {groups}; "
             "expected w [O, C/groups, kh, kw] and O a multiple of groups"
         )
-    _result_size("conv2d", x, w.shape[2:], stride, padding)
+    size = _result_size("conv2d", x, w.shape[2:], stride, padding)
+    end = ending("conv2d", (x.shape[0], O, *size), x, finish, w, styles)
     x, styles = _styled("conv2d", x, styles, w)
+    if end is not None and end.fused:
+        return kernels(x).conv2d(x, w, stride, padding, groups, styles, end.arguments)
     if styles is None:
-        return _conv2d(x, w, stride, padding, groups)
-    return fast().conv2d(*native(x, w), stride, padding, groups, *native(styles))
+        return finished(_conv2d(x, w, stride, padding, groups), end)
+    y = fast(x).conv2d(*native(x, w), stride, padding, groups, *native(styles))
+    return finished(y, end)
 
 
 def conv_transpose2d(x, w, stride=1, padding=0, groups=1, styles=None):
@@ -127,7 +132,7 @@ def conv_transpose2d(x, w, stride=1, padding=0, groups=1, styles=None):
     x, styles = _styled("conv_transpose2d", x, styles, w)
     if styles is None:
         return _conv_transpose2d(x, w, stride, padding, groups)
-    return fast().conv_transpose2d(*native(x, w), stride, padding, groups, *native(styles))
+    return fast(x).conv_transpose2d(*native(x, w), stride, padding, groups, *native(styles))
 
 
 def conv2d_weight_grad(x, dy, size, stride=1, padding=0, groups=1):

@@ -8,13 +8,13 @@ from minigan.autograd import primitive
 from minigan.autograd.variable import Variable, plain
 from minigan.ops import check, loops
 from minigan.ops.resampling import correlation, resampled_size, transposed, upfirdn
-from minigan.ops.switch import chosen, cpu, fast, native
+from minigan.ops.switch import chosen, fast, kernels, native
 
 SQRT2 = math.sqrt(2)
 
 
 def _masked_plain(x, codes, fu, fd, up, down, padding, after, gain, slope):
-    return cpu().masked(*native(x), codes, fu, fd, up, down, padding, after, gain, slope)
+    return kernels(x).masked(*native(x), codes, fu, fd, up, down, padding, after, gain, slope)
 
 
 def _masked_vjp(g, codes, in_shape, fu, fd, up, down, padding, after, gain, slope):
@@ -69,11 +69,11 @@ def filtered_lrelu(
     recording = Variable in (type(x), type(b))
     if chosen() != "loops" and not recording:
         b = None if b is None else native(b)[0]
-        return fast().filtered_lrelu(*native(x), b, fu, fd, up, down, padding, gain, slope, clamp)
+        return fast(x).filtered_lrelu(*native(x), b, fu, fd, up, down, padding, gain, slope, clamp)
     if b is not None:
         x = x + np.reshape(b, (-1, 1, 1))
     if chosen() != "loops":
-        y, codes = fast().filtered_lrelu(
+        y, codes = fast(plain(x)).filtered_lrelu(
             *native(plain(x)), None, fu, fd, up, down, padding, gain, slope, clamp, keep=True
         )
         return _given(x, y, codes, fu, fd, up, down, padding, gain, slope)

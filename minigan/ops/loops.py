@@ -24,7 +24,7 @@ def conv2d(x, w, stride, padding, groups):
     """
     x = pad(x, padding)
     (N, C, H, W), (O, _, kh, kw), (sx, sy) = x.shape, w.shape, stride
-    y = np.zeros((N, O, (H - kh) // sy + 1, (W - kw) // sx + 1), x.dtype)
+    y = np.zeros_like(x, shape=(N, O, (H - kh) // sy + 1, (W - kw) // sx + 1))
     ins, outs = C // groups, O // groups
     for group in range(groups):
         xs, os = slice(group * ins, (group + 1) * ins), slice(group * outs, (group + 1) * outs)
@@ -41,7 +41,7 @@ def conv_transpose2d(x, w, stride, padding, groups):
     The transpose of conv2d as a matrix, hence its derivative.  w [C, O/groups, kh, kw].
     """
     (N, C, H, W), (_, outs, kh, kw), (sx, sy) = x.shape, w.shape, stride
-    y = np.zeros((N, outs * groups, (H - 1) * sy + kh, (W - 1) * sx + kw), x.dtype)
+    y = np.zeros_like(x, shape=(N, outs * groups, (H - 1) * sy + kh, (W - 1) * sx + kw))
     ins = C // groups
     for group in range(groups):
         xs, os = slice(group * ins, (group + 1) * ins), slice(group * outs, (group + 1) * outs)
@@ -56,7 +56,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     """∂w of conv2d: each g[n, o, i, j] times the window of x that made y[n, o, i, j], summed."""
     x = pad(x, padding)
     (_, C, _, _), (_, O, OH, OW), (kh, kw), (sx, sy) = x.shape, g.shape, size, stride
-    dw = np.zeros((O, C // groups, kh, kw), x.dtype)
+    dw = np.zeros_like(x, shape=(O, C // groups, kh, kw))
     ins, outs = C // groups, O // groups
     for group in range(groups):
         xs, os = slice(group * ins, (group + 1) * ins), slice(group * outs, (group + 1) * outs)
@@ -74,11 +74,11 @@ def upfirdn2d(x, f, up, down, padding):
     """
     f = np.outer(f, f) if f.ndim == 1 else f
     (N, C, H, W), (ty, tx), (ux, uy), (dx, dy) = x.shape, f.shape, up, down
-    stuffed = np.zeros((N, C, H * uy, W * ux), x.dtype)
+    stuffed = np.zeros_like(x, shape=(N, C, H * uy, W * ux))
     stuffed[:, :, ::uy, ::ux] = x
     stuffed = pad(stuffed, padding)
     height, width = stuffed.shape[2] - ty + 1, stuffed.shape[3] - tx + 1
-    y = np.zeros((N, C, height, width), x.dtype)
+    y = np.zeros_like(x, shape=(N, C, height, width))
     for ky in range(ty):
         for kx in range(tx):
             y += f[ky, kx] * stuffed[:, :, ky : ky + height, kx : kx + width]

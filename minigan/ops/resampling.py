@@ -3,17 +3,19 @@
 The derivative of upfirdn2d is upfirdn2d, with up and down exchanged and the filter flipped.
 """
 
+import functools
 import math
 
 import numpy as np
 
 from minigan.autograd import primitive
 from minigan.ops import check
-from minigan.ops.switch import fast, native
+from minigan.ops.activation import ending, finished
+from minigan.ops.switch import fast, kernels, native
 
 
 def _upfirdn2d_plain(x, f, up, down, padding):
-    return fast().upfirdn2d(*native(x), f.astype(x.dtype.newbyteorder("=")), up, down, padding)
+    return fast(x).upfirdn2d(*native(x), f.astype(x.dtype.newbyteorder("=")), up, down, padding)
 
 
 def transposed(in_shape, out_shape, f, up, down, padding):
@@ -34,6 +36,24 @@ upfirdn = primitive(
         g, np.flip(f), down, up, transposed(in_shape, g.shape, f, up, down, padding)
     ),
 )
+
+
+def factors(f):
+    """A filter as (fx [tx], fy [ty]) with f = fy ⊗ fx, or, if it is no such product, (f, None)."""
+    return _factors(f.tobytes(), f.shape, f.dtype)
+
+
+@functools.lru_cache(64)
+def _factors(content, shape, dtype):
+    f = np.frombuffer(content, dtype).reshape(shape).copy()  # writeable, as Numba wants arrays
+    if f.ndim == 1:
+        return f, f.copy()
+    row, column = np.unravel_index(np.argmax(np.abs(f)), f.shape)
+    if f[row, column] != 0:
+        fx, fy = f[row].copy(), f[:, column] / f[row, column]
+        if np.abs(np.outer(fy, fx) - f).max() <= 2 * np.finfo(dtype).eps * np.abs(f).max():
+            return fx, fy
+    return f, None
 
 
 def correlation(f, flip_filter, gain):
@@ -58,27 +78,30 @@ def resampled_size(who, x, f, up, down, padding, what="the result"):
     return h, w
 
 
-def upfirdn2d(x, f, up=1, down=1, padding=0, flip_filter=False, gain=1):
+def upfirdn2d(x, f, up=1, down=1, padding=0, flip_filter=False, gain=1, finish=None):
     """Upsample by inserting zeros, pad, filter, and keep every down-th sample.
 
     x [N, C, H, W]; f [taps] (separable) or [ty, tx], floating, or None for the identity.
     up − 1 zeros follow each sample; padding refers to the upsampled image.  flip_filter False is a
-    convolution, True a correlation.  gain multiplies the result.
+    convolution, True a correlation.  gain multiplies the result.  finish as in `conv2d`.
     Returns [N, C, (H·up + y0 + y1 − ty) // down + 1, …].
     Raises: TypeError for other types; ValueError for NaN in f, or an empty result.
     """
-    return _resample(
-        "upfirdn2d", x, check.fir("upfirdn2d", "f", f), up, down, padding, flip_filter, gain
-    )
+    f = check.fir("upfirdn2d", "f", f)
+    return _resample("upfirdn2d", x, f, up, down, padding, flip_filter, gain, finish)
 
 
-def _resample(who, x, f, up, down, padding, flip_filter, gain):
+def _resample(who, x, f, up, down, padding, flip_filter, gain, finish=None):
     check.array(who, "x", x, 4)
     up, down = check.pair(who, "up", up), check.pair(who, "down", down)
     padding = check.padding(who, padding)
     f = correlation(f, check.flag(who, "flip_filter", flip_filter), check.number(who, "gain", gain))
-    resampled_size(who, x, f, up, down, padding)
-    return upfirdn(x, f, up, down, padding)
+    size = resampled_size(who, x, f, up, down, padding)
+    end = ending(who, (*x.shape[:2], *size), x, finish)
+    if end is not None and end.fused:
+        f = f.astype(x.dtype)
+        return kernels(x).upfirdn2d(x, f, up, down, padding, end.arguments)
+    return finished(upfirdn(x, f, up, down, padding), end)
 
 
 def _around(who, f, padding, before, after):

@@ -4,38 +4,67 @@ import contextlib
 import contextvars
 import importlib
 
+from minigan.device import on_gpu
 from minigan.ops import loops
 
-_chosen = contextvars.ContextVar("engine", default="auto")
-chosen = _chosen.get
+_engine = contextvars.ContextVar("engine", default="auto")
+_precision = contextvars.ContextVar("precision", default="fp32")
+chosen = _engine.get
+chosen_precision = _precision.get
 ENGINES = ("auto", "direct", "loops")
+PRECISIONS = ("fp32", "tf32", "fp16")
 
 
 @contextlib.contextmanager
 def engine(name):
-    """Compute NumPy arrays otherwise, inside a `with` block of this thread.
+    """Compute otherwise, inside a `with` block of this thread.
 
-    "auto": the fast kernels, Winograd's algorithm among them where it pays (float32, 3×3; its error
-    is ≲ 2e-5 of the largest output).  "direct": without Winograd's.  "loops": the definitions.
+    "auto": the fast kernels, on the CPU Winograd's algorithm among them where it pays (float32,
+    3×3; its error is ≲ 2e-5 of the largest output).  "direct": without Winograd's.  "loops": the
+    definitions, on NumPy or CuPy arrays.
     Raises: ValueError for another name.
     """
     if name not in ENGINES:
         raise ValueError(f"engine: name is {name!r}; expected one of {', '.join(ENGINES)}")
-    token = _chosen.set(name)
+    with _set(_engine, name):
+        yield
+
+
+@contextlib.contextmanager
+def precision(name):
+    """Round float32 factors of convolutions on a GPU, inside a `with` block of this thread.
+
+    "fp32": not at all, the default.  "tf32": to 10 bits of mantissa.  "fp16": to half precision,
+    after scaling to at most 1.  The sums stay float32, and the last two run on tensor cores; they
+    change nothing for NumPy arrays and for float64.  "tf32" needs compute capability 8.0.
+    Raises: ValueError for another name.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"precision: name is {name!r}; expected one of {', '.join(PRECISIONS)}")
+    with _set(_precision, name):
+        yield
+
+
+@contextlib.contextmanager
+def _set(variable, value):
+    token = variable.set(value)
     try:
         yield
     finally:
-        _chosen.reset(token)
+        variable.reset(token)
 
 
-def fast():
-    """The chosen engine for NumPy arrays, imported at its first use: Numba takes a while."""
-    return loops if chosen() == "loops" else cpu()
+def fast(x):
+    """The chosen engine for arrays such as x."""
+    return loops if chosen() == "loops" else kernels(x)
 
 
-def cpu():
-    """The Numba engine, whatever is chosen: for the backward pass of what it computed forward."""
-    return importlib.import_module("minigan.ops.cpu")
+def kernels(x):
+    """The compiled engine for arrays such as x, imported at its first use: Numba takes a while.
+
+    Whatever is chosen: for the backward pass of what it computed forward.
+    """
+    return importlib.import_module("minigan.ops.gpu" if on_gpu(x) else "minigan.ops.cpu")
 
 
 def native(*arrays):

@@ -20,6 +20,7 @@ from minigan.ops.cpu.conv import (
 )
 from minigan.ops.cpu.jit import share
 from minigan.ops.cpu.simd import BYTES
+from minigan.ops.resampling import factors
 
 __all__ = [
     "act_slope",
@@ -84,24 +85,11 @@ def act_slope(g, y, alpha, gain, clamp):
     return dx
 
 
-@functools.lru_cache(64)
-def _axes(content, shape, dtype):
-    """A filter as (fx [1, taps], fy [taps]), or, if it is no outer product, (f [ty, tx], [])."""
-    f = np.frombuffer(content, dtype).reshape(shape).copy()  # writeable, as kernels want arrays
-    if f.ndim == 1:
-        return f[None].copy(), f.copy()
-    row, column = np.unravel_index(np.argmax(np.abs(f)), f.shape)
-    if f[row, column] != 0:
-        fx, fy = f[row], f[:, column] / f[row, column]
-        if np.abs(np.outer(fy, fx) - f).max() <= 2 * np.finfo(dtype).eps * np.abs(f).max():
-            return np.ascontiguousarray(fx)[None], np.ascontiguousarray(fy)
-    return np.ascontiguousarray(f), np.empty(0, dtype)
-
-
 def _taps(f):
-    """The filter for the kernels, its height and its width."""
-    fx, fy = _axes(f.tobytes(), f.shape, f.dtype)
-    return fx, fy, fy.size or fx.shape[0], fx.shape[1]
+    """The filter for the kernels, (fx [1, taps], fy [taps]), or (f [ty, tx], []) if it is no outer
+    product; then its height and its width."""
+    fx, fy = factors(f)
+    return (fx[None], fy, fy.size, fx.size) if fy is not None else (fx, _none(fx), *fx.shape)
 
 
 def upfirdn2d(x, f, up, down, padding):

@@ -1,0 +1,110 @@
+"""From a .cu file beside this one to a running kernel, by way of CuPy's RawModule.
+
+A file is compiled when the first of its kernels is launched, for float or double; CuPy keeps the
+result on disk.  Launches go to CuPy's current stream, and nobody waits for them.
+"""
+
+import functools
+import pathlib
+
+import numpy as np
+
+from minigan.device import cupy
+
+FOLDER = pathlib.Path(__file__).parent
+CAPABILITY = 75  # the oldest GPUs for which the kernels are compiled in the tests: Turing
+THREADS = 256  # of a block, unless a kernel says otherwise
+ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
+PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0, "gain": 1.0,
+         "clamp": None}  # fmt: skip
+
+
+def source(file):
+    """The CUDA C++ of a file, with what it shares with others in front."""
+    shared = ["common.cuh"] + ["conv.cuh"] * file.startswith("conv_")
+    return "\n".join((FOLDER / name).read_text() for name in (*shared, f"{file}.cu"))
+
+
+def options(dtype):
+    return ("--std=c++17", f"-Dreal={'float' if dtype == np.float32 else 'double'}")
+
+
+@functools.cache
+def _kernel(file, name, dtype, device):
+    return cupy().RawModule(code=source(file), options=options(dtype)).get_function(name)
+
+
+@functools.cache
+def capability(device):
+    """Of GPU number `device`: 80 for 8.0.  Raises: RuntimeError if it is too old."""
+    found = int(cupy().cuda.Device(device).compute_capability)
+    if found < CAPABILITY:
+        raise RuntimeError(
+            f"GPU {device} has compute capability {found / 10}; the kernels need "
+            f"{CAPABILITY / 10}.  G.to('cpu') computes without it"
+        )
+    return found
+
+
+def launch(file, name, grid, block, arguments, dtype, shared=0):
+    """Start a kernel.  arguments: arrays, None (a null pointer), Python ints (int) and floats
+    (real), or NumPy scalars as they are.  shared: bytes of dynamic shared memory.
+    Raises: RuntimeError if the driver refuses; TypeError for an array of another dtype."""
+    cp = cupy()
+    device = cp.cuda.runtime.getDevice()
+    capability(device)
+    kernel = _kernel(file, name, np.dtype(dtype), device)
+    if shared > 48 << 10:  # more than every GPU has unasked
+        kernel.max_dynamic_shared_size_bytes = shared
+    number = np.dtype(dtype).type
+    given = []
+    for a in arguments:
+        if a is None:
+            a = np.uintp(0)
+        elif type(a) is int:
+            a = np.int32(a)
+        elif type(a) is float:
+            a = number(a)
+        given.append(a)
+    try:
+        kernel(grid, block, tuple(given), shared_mem=shared)
+    except (cp.cuda.driver.CUDADriverError, cp.cuda.runtime.CUDARuntimeError) as error:
+        raise RuntimeError(
+            f"the GPU did not start {name}: {error} (grid {grid}, {block[0]} threads a block, "
+            f"{shared} bytes of shared memory)"
+        ) from error
+
+
+def most_shared():
+    """Bytes of shared memory that a block can ask for on this GPU."""
+    return cupy().cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+
+
+def contiguous(a):
+    """None, or a with its last axis innermost in memory: kernels compute addresses from sizes."""
+    return None if a is None else cupy().ascontiguousarray(a)
+
+
+def finish_arguments(finish):
+    """FINISH_PARAMS of common.cuh, of bias_act's checked arguments or None."""
+    f = PLAIN if finish is None else finish
+    noises = 1 if f["noise"] is None else f["noise"].shape[0]
+    clamp = -1.0 if f["clamp"] is None else float(f["clamp"])
+    arrays = [contiguous(f[name]) for name in ("scale", "noise", "b")]
+    return *arrays, noises, ACTS.index(f["act"]), float(f["alpha"]), float(f["gain"]), clamp
+
+
+def blocks(work, each):
+    """How many blocks do `work`, if one does `each`."""
+    return -(-work // each)
+
+
+@functools.lru_cache(256)
+def _on_device(content, shape, dtype, device):
+    return cupy().asarray(np.frombuffer(content, dtype).reshape(shape))
+
+
+def constant(a):
+    """A small NumPy array, on the GPU: copied the first time, kept for the next."""
+    device = cupy().cuda.runtime.getDevice()
+    return _on_device(a.tobytes(), a.shape, a.dtype, device)

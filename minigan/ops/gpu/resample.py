@@ -1,0 +1,127 @@
+"""upfirdn2d and filtered_lrelu on the GPU (resample.cu, filtered_lrelu.cu): kernels and tiles."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from minigan.device import cupy
+from minigan.ops.gpu.launch import (
+    THREADS,
+    blocks,
+    constant,
+    contiguous,
+    finish_arguments,
+    launch,
+    most_shared,
+)
+from minigan.ops.resampling import factors
+
+UNASKED = 48 << 10  # bytes of shared memory that a block may have on every GPU
+FIXED = {(2, 1): "upfirdn2d_up2", (1, 2): "upfirdn2d_down2", (1, 1): "upfirdn2d_same"}
+
+
+def _reach(outputs, step, taps, up):
+    """How many samples so many outputs read, along one axis."""
+    return ((outputs - 1) * step + taps - 1) // up + 1
+
+
+def _tile(who, memory, narrowest=1):
+    """The largest tile (w, h), at most 32², for which memory(w, h) bytes of shared memory are
+    there unasked; the smallest, if the GPU gives as much when asked."""
+    w = h = max(32, narrowest)
+    while memory(w, h) > UNASKED and (h > 1 or w > narrowest):
+        if h > 1 and (h >= w or w <= narrowest):
+            h //= 2
+        else:
+            w = max(narrowest, w // 2)
+    needed = memory(w, h)
+    if needed > UNASKED and needed > most_shared():
+        raise ValueError(
+            f"{who}: filters and rates so large need {needed >> 10} KB of shared memory a block; "
+            f"this GPU has {most_shared() >> 10}.  On the CPU there is no such limit"
+        )
+    return w, h, needed
+
+
+def upfirdn2d(x, f, up, down, padding, finish=None):
+    """See `minigan.ops.upfirdn2d`; finish, bias_act's arguments, is done on the way out."""
+    (N, C, H, W), (ux, uy), (dx, dy), (x0, x1, y0, y1) = x.shape, up, down, padding
+    ty, tx = f.shape[0], f.shape[-1]
+    OH, OW = (H * uy + y0 + y1 - ty) // dy + 1, (W * ux + x0 + x1 - tx) // dx + 1
+    y = cupy().empty((N, C, OH, OW), x.dtype)
+    if y.size == 0:
+        return y
+    fx, fy = factors(f)
+    fixed = FIXED.get((ux, dx)) if (ty, tx) == (4, 4) and ux == uy and dx == dy else None
+    # Two short sums instead of a long one pay from some 4 × 4 products on.
+    separable = fy is not None and not fixed and blocks(tx, ux) * blocks(ty, uy) > 16
+
+    def memory(w, h):
+        rows, columns = _reach(h, dy, ty, uy), _reach(w, dx, tx, ux)
+        return rows * (columns + (w if separable else 0)) * x.itemsize
+
+    w, h, shared = _tile("upfirdn2d", memory)
+    if separable:
+        kernel, taps = "upfirdn2d_separable", (constant(fx), constant(fy))
+    else:
+        kernel, taps = fixed or "upfirdn2d", (constant(f if f.ndim == 2 else np.outer(f, f)),)
+    sizes = (N * C, H, W, OH, OW, ux, uy, dx, dy, x0, y0, tx, ty, C, w, h)
+    args = (contiguous(x), *taps, y, *sizes, *finish_arguments(finish))
+    grid = (N * C, blocks(OW, w), blocks(OH, h))
+    launch("resample", kernel, grid, (THREADS, 1, 1), args, x.dtype, shared)
+    return y
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """The slopes that a filtered_lrelu took: 2 bits each, 16 in a word, [planes, MH, words]."""
+
+    words: object
+    shape: tuple  # of the upsampled images: N, MH, MW, C
+
+
+def filtered_lrelu(x, b, fu, fd, up, down, padding, gain, slope, clamp, keep=False):
+    """See `minigan.ops.filtered_lrelu`.  With `keep`, returns (y, codes) for `masked`."""
+    clamp, mode, after = -1.0 if clamp is None else clamp, 1 if keep else 0, (0, 0, 0, 0)
+    y, codes = _filtered(x, b, None, fu, fd, up, down, padding, after, gain, slope, clamp, mode)
+    return (y, codes) if keep else y
+
+
+def masked(x, codes, fu, fd, up, down, padding, after, gain, slope):
+    """Up, times the slope that codes stand for, down: linear in x, and its own transpose."""
+    y, _ = _filtered(x, None, codes, fu, fd, up, down, padding, after, gain, slope, -1.0, 2)
+    return y
+
+
+def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp, mode):
+    (N, C, H, W), (ux, uy), (dx, dy), (x0, x1, y0, y1) = x.shape, up, down, padding
+    (uty, utx), (dty, dtx) = ((f.shape[0], f.shape[-1]) for f in (fu, fd))
+    MH, MW = H * uy + y0 + y1 - uty + 1, W * ux + x0 + x1 - utx + 1
+    OH = (MH + after[2] + after[3] - dty) // dy + 1
+    OW = (MW + after[0] + after[1] - dtx) // dx + 1
+    y = cupy().empty((N, C, OH, OW), x.dtype)
+    words = blocks(MW, 16)
+    if mode == 1:
+        codes = Codes(cupy().empty((N * C, MH, words), np.uint32), (N, MH, MW, C))
+    if y.size == 0:
+        return y, codes
+
+    def memory(w, h):
+        mw, mh = _reach(w, dx, dtx, 1), _reach(h, dy, dty, 1)
+        iw, ih = _reach(mw, 1, utx, ux), _reach(mh, 1, uty, uy)
+        return (mh * mw + max(ih * (iw + mw), mh * w)) * x.itemsize
+
+    # A tile that writes codes begins at a whole word of them.
+    w, h, shared = _tile("filtered_lrelu", memory, 16 // math.gcd(16, dx) if mode == 1 else 1)
+    (fux, fuy), (fdx, fdy) = factors(fu), factors(fd)
+    taps = [None if f is None else constant(f) for f in (fux, fuy, fdx, fdy)]
+    args = (
+        contiguous(x), contiguous(b), *taps,
+        codes.words if mode == 1 else None, codes.words if mode == 2 else None, y,
+        N * C, C, H, W, MH, MW, OH, OW, ux, uy, dx, dy, x0, y0, after[0], after[2],
+        utx, uty, dtx, dty, w, h, words, mode, float(gain), float(slope), float(clamp),
+    )  # fmt: skip
+    grid = (N * C, blocks(OW, w), blocks(OH, h))
+    launch("filtered_lrelu", "filtered_lrelu", grid, (THREADS, 1, 1), args, x.dtype, shared)
+    return y, codes
