@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from minigan.autograd.variable import plain
+from minigan.device import kind_of, on_gpu, with_arrays_on
 
 STYLES = ("adain", "off", "concat_w", "concat_z")
 
@@ -216,7 +217,7 @@ class Generator:
         truncate the first so many layers only.
         Raises: TypeError, ValueError for a z of another dtype or shape, NaN, or a ψ that is none.
         """
-        check_array("z", z, (None, self.z_dim))
+        check_array("z", z, (None, self.z_dim), like=self.w_avg)
         if not (isinstance(truncation_psi, (int, float)) and math.isfinite(truncation_psi)):
             raise ValueError(f"Generator: truncation_psi is {truncation_psi!r}; expected a number")
         cutoff = truncation_cutoff
@@ -233,7 +234,7 @@ class Generator:
         noise_mode: "const" (the buffers), "none", or "random", fresh from `rng` for every sample.
         Raises: TypeError, ValueError for other ws, an unknown noise_mode, "random" without an rng.
         """
-        check_array("ws", ws, (None, self.num_ws, self.config.w_dim))
+        check_array("ws", ws, (None, self.num_ws, self.config.w_dim), like=self.w_avg)
         if noise_mode not in ("const", "none", "random"):
             raise ValueError(
                 f"Generator: noise_mode is {noise_mode!r}; expected 'const', 'none' or 'random'"
@@ -245,10 +246,15 @@ class Generator:
             if name.endswith(".noise_const"):
                 if noise_mode == "random":
                     noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
+                    noise = np.asarray(noise, like=plain(ws))
                 else:
                     noise = (const if noise_mode == "const" else 0 * const)[None, None]
                 noises[name.removeprefix("synthesis.").removesuffix(".noise_const")] = noise
         return self._synthesize(ws, noises)
+
+    def to(self, device):
+        """A copy on "gpu", whose arrays are CuPy's, or on "cpu".  See `device.with_arrays_on`."""
+        return with_arrays_on(self, device)
 
     def _map(self, z, c):
         if c is not None:
@@ -289,9 +295,14 @@ class Discriminator:
         params |= {"b4.out.weight": normal(rng, 1, c), "b4.out.bias": zeros(1)}
         return cls(config, params)
 
+    def to(self, device):
+        """A copy on "gpu" or "cpu", as the generator's."""
+        return with_arrays_on(self, device)
+
     def __call__(self, img, c=None):
         """img float [N, 1, L] -> logits [N, 1].  Raises: TypeError, ValueError as the generator."""
-        check_array("img", img, (None, 1, self.config.img_resolution))
+        weight = self.params["b4.out.weight"]
+        check_array("img", img, (None, 1, self.config.img_resolution), like=weight)
         x = _conv_lrelu(self.params, "fromrgb", img)
         for res in reversed(self.config.resolutions[1:]):
             x = downsample(_conv_lrelu(self.params, f"b{res}.conv", x))
@@ -368,8 +379,9 @@ class NotFinite(ValueError):
     """NaN or infinity where numbers are expected."""
 
 
-def check_array(name, x, shape):
-    """Raise unless x is a floating array of `shape` (None: any length), all finite."""
+def check_array(name, x, shape, like=None):
+    """Raise unless x is a floating array of `shape` (None: any length), all finite (on the CPU: a
+    GPU would be kept waiting), and where the network's array `like` is."""
     dtype = getattr(x, "dtype", None)
     if dtype not in (np.float32, np.float64):
         came = type(x).__name__ if dtype is None else f"an array of {dtype}"
@@ -380,6 +392,13 @@ def check_array(name, x, shape):
         wanted = ", ".join("N" if n is None else str(n) for n in shape)
         raise ValueError(f"{name} has shape {x.shape}; expected [{wanted}]")
     x = plain(x)
+    if like is not None and on_gpu(x) != on_gpu(plain(like)):
+        raise TypeError(
+            f"{name} is a {kind_of(x)}, the network's arrays are {kind_of(plain(like))}; move one: "
+            "G.to('gpu'), cupy.asarray(z)"
+        )
+    if on_gpu(x):
+        return
     if not np.isfinite(np.sum(x)) and not np.isfinite(x).all():
         nan = int(np.isnan(x).sum())
         odd = f"{nan} NaN" if nan else f"{int(np.isinf(x).sum())} infinite"

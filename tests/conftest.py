@@ -7,6 +7,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from minigan.device import cupy
+from tests import arrays, emulator
+
 os.environ["MINIGAN_QUIET"] = "1"
 ROOT = pathlib.Path(__file__).parent.parent
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -15,6 +18,28 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+DEVICES = [
+    "cpu",
+    pytest.param("emulator", marks=pytest.mark.slow),
+    pytest.param("gpu", marks=pytest.mark.gpu),
+]
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request):
+    """Runs the module's tests on NumPy arrays, on the emulator and on a GPU: see arrays.py."""
+    if request.param == "emulator" and emulator.compiler() is None:
+        pytest.skip("the emulator needs a C++ compiler: g++ or clang++")
+    if request.param == "gpu":
+        try:
+            cupy()
+        except RuntimeError as error:
+            pytest.skip(str(error))
+    arrays.move_to(request.param)
+    yield request.param
+    arrays.move_to("cpu")
 
 
 @pytest.fixture(scope="session")

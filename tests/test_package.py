@@ -13,7 +13,7 @@ from minigan import show, toy
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "minigan"
 # Each room may import those before it, and its own.
-FLOORS = ["autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
+FLOORS = ["device", "autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
           "data", "features", "equivariance", "metrics", "measure", "training", "runs", "generate", "toy_training", "toy_compare", "toy_mixing", "sticking", "imitation", "show",
           "cards", "grading", "__main__"]  # fmt: skip
 
@@ -46,6 +46,7 @@ def test_no_room_imports_a_higher_one(path):
             assert mine == "show" or (top, path.name) == ("IPython", "worker.py")
         if top in ("pytest", "nbformat"):
             assert mine == "grading"
+        assert top != "cupy"  # nobody but device.cupy(), when it is asked for
 
 
 def test_import_is_light():

@@ -141,8 +141,8 @@ def check_grads(f, x, order=2, rng=None, eps=1e-5, tol=1e-6):
 
     def difference(f, x, order):
         value, pullback = vjp(f, x)
-        v = rng.standard_normal(value.shape)
-        direction = tree_map(lambda leaf: rng.standard_normal(leaf.shape), x)
+        v = np.asarray(rng.standard_normal(value.shape), like=value)
+        direction = tree_map(lambda leaf: np.asarray(rng.standard_normal(leaf.shape), like=leaf), x)
 
         def along(step):
             return np.sum(v * f(tree_map(lambda leaf, d: leaf + step * d, x, direction)))

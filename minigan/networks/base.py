@@ -11,7 +11,8 @@ import math
 import numpy as np
 
 from minigan import toy
-from minigan.autograd.variable import plain
+from minigan.autograd.variable import Variable, plain
+from minigan.device import on_gpu, with_arrays_on
 
 
 class Sized:
@@ -78,8 +79,8 @@ class _Network:
             return None
         if c is None:
             raise ValueError(f"c is None; expected labels of shape [{n}, {c_dim}]")
-        toy.check_array("c", c, (n, c_dim))
-        return c.astype(plain(like).dtype) if isinstance(c, np.ndarray) else c
+        toy.check_array("c", c, (n, c_dim), like=like)
+        return c.astype(plain(like).dtype) if type(c) is not Variable else c
 
 
 class Generator(_Network, toy.Generator):
@@ -93,6 +94,35 @@ class Generator(_Network, toy.Generator):
     c_dim = property(lambda self: self.config.c_dim)
     img_channels = property(lambda self: self.config.img_channels)
 
+    def compile(self, batch, truncation_psi=1, truncation_cutoff=None, noise_mode="const"):
+        """A function z [batch, z_dim] -> images, as `self` with these arguments draws them bit for
+        bit, but all launches as one CUDA graph.  z: a CuPy array of the parameters' dtype.
+
+        What it draws with are today's parameters, at their place in memory.  StyleGAN2 without
+        labels; StyleGAN1 and 3 multiply matrices by cuBLAS, which CuPy does not record.
+        Raises: RuntimeError for a network on the CPU, or one that cannot be recorded; ValueError.
+        """
+        if not on_gpu(self.w_avg):
+            raise RuntimeError("compile: the network's arrays are on the CPU; G.to('gpu') first")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"compile: batch is {batch!r}; expected a whole number from 1")
+        if noise_mode not in ("const", "none"):
+            raise ValueError(
+                f"compile: noise_mode is {noise_mode!r}; expected 'const' or 'none', a graph draws "
+                "no new noise"
+            )
+        from minigan.ops.gpu.graph import Graph  # the only room that needs CuPy
+
+        args = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
+        z = np.zeros_like(self.w_avg, shape=(batch, self.z_dim))
+        graph = Graph(lambda z: self(z, noise_mode=noise_mode, **args), z)
+
+        def draw(z):
+            toy.check_array("z", z, (batch, self.z_dim), like=self.w_avg)
+            return graph(z)
+
+        return draw
+
     def _map(self, z, c):
         return self._w(z, self._label(c, z.shape[0], z))
 
@@ -105,6 +135,10 @@ class Discriminator(_Network):
     params: dict
     buffers: dict
 
+    def to(self, device):
+        """A copy on "gpu" or "cpu", as the generator's."""
+        return with_arrays_on(self, device)
+
     def __call__(self, img, c=None):
         """img float [N, img_channels, R, R] -> logits [N, 1].  c as the generator's.
 
@@ -112,5 +146,6 @@ class Discriminator(_Network):
         that the groups of the minibatch statistics do not divide.
         """
         res = self.config.img_resolution
-        toy.check_array("img", img, (None, self.config.img_channels, res, res))
+        weight = next(iter(self.params.values()))
+        toy.check_array("img", img, (None, self.config.img_channels, res, res), like=weight)
         return self._judge(img, self._label(c, img.shape[0], img))

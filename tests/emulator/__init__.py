@@ -84,7 +84,14 @@ def build(source, real):
         new = CACHE / f"{key}.{os.getpid()}"
         new.with_suffix(".cpp").write_text(text)
         # -Wno-unknown-pragmas: `unroll` is for the GPU's compiler.
-        flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", "-Wno-unknown-pragmas"]
+        flags = [
+            "-std=c++17",
+            "-O2",
+            "-shared",
+            "-fPIC",
+            "-ffp-contract=off",
+            "-Wno-unknown-pragmas",
+        ]
         command = [compiler(), *flags, new.with_suffix(".cpp"), "-o", new.with_suffix(".so")]
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode:

@@ -103,11 +103,15 @@ def _leaves(tree):
 def _compute(function, args, kwargs):
     """function of the arrays inside; a recording stream keeps it, unless the result is a view."""
     if settings.recording is not None and function in MATMUL:
-        raise NotImplementedError("Calling cuBLAS API during stream capture is currently unsupported.")
+        raise NotImplementedError(
+            "Calling cuBLAS API during stream capture is currently unsupported."
+        )
     result = _outside(function(*_inside(args), **_inside(kwargs)))
     if settings.recording is not None:
         given = _leaves((args, kwargs))
-        fresh = [r for r in _leaves([result]) if not any(np.shares_memory(r._a, g._a) for g in given)]
+        fresh = [
+            r for r in _leaves([result]) if not any(np.shares_memory(r._a, g._a) for g in given)
+        ]
         assert len(fresh) <= 1
         if fresh:
             settings.recording.append((function, args, kwargs, fresh[0]))
@@ -116,10 +120,8 @@ def _compute(function, args, kwargs):
 
 def _operator(ufunc, reflected=False):
     def operate(self, other):
-        if not isinstance(other, (ndarray, int, float, np.generic, np.ndarray)):
-            return NotImplemented
         pair = (other, self) if reflected else (self, other)
-        return _compute(ufunc, pair, {})
+        return ufunc(*pair)  # which asks both, as CuPy does: a variable answers itself
 
     return operate
 
@@ -160,7 +162,12 @@ class ndarray:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):
-        if method != "__call__" or kwargs.get("out") is not None:
+        known = (ndarray, np.ndarray, np.generic, int, float)
+        if (
+            method != "__call__"
+            or kwargs.get("out") is not None
+            or not all(isinstance(a, known) for a in args)
+        ):
             return NotImplemented
         return _compute(ufunc, args, kwargs)
 
@@ -168,14 +175,17 @@ class ndarray:
         name = function.__module__.removeprefix("numpy").lstrip(".") + "." + function.__name__
         if name.lstrip(".") not in HAS or not set(kinds) <= {ndarray, np.ndarray}:
             return NotImplemented
-        own = {np.asarray: asarray, np.ascontiguousarray: ascontiguousarray}
         kwargs.pop("like", None)
-        if function in own:
-            return own[function](*args, **kwargs)
+        if function is np.asarray:
+            return asarray(*args, **kwargs)
         return _compute(function, args, kwargs)
 
     def __getitem__(self, key):
-        return _compute(np.ndarray.__getitem__, (self, key), {}) if _leaves([key]) else _outside(self._a[key])
+        return (
+            _compute(np.ndarray.__getitem__, (self, key), {})
+            if _leaves([key])
+            else _outside(self._a[key])
+        )
 
     def __setitem__(self, key, value):
         settings.recording is None or settings.recording.append(
@@ -198,16 +208,27 @@ class ndarray:
     __truediv__, __rtruediv__ = _operator(np.divide), _operator(np.divide, True)
     __pow__, __matmul__ = _operator(np.power), _operator(np.matmul)
     __lt__, __le__, __gt__ = _operator(np.less), _operator(np.less_equal), _operator(np.greater)
-    __ge__, __eq__, __ne__ = _operator(np.greater_equal), _operator(np.equal), _operator(np.not_equal)
+    __ge__, __eq__, __ne__ = (
+        _operator(np.greater_equal),
+        _operator(np.equal),
+        _operator(np.not_equal),
+    )
 
     def __neg__(self):
         return _compute(np.negative, (self,), {})
 
-    def astype(self, dtype, copy=True):
-        return self if not copy and dtype == self.dtype else _compute(np.ndarray.astype, (self, dtype), {})
+    def __abs__(self):
+        return _compute(np.abs, (self,), {})
 
-    def copy(self):
-        return _compute(np.ndarray.copy, (self,), {})
+    def astype(self, dtype, copy=True):
+        return (
+            self
+            if not copy and dtype == self.dtype
+            else _compute(np.ndarray.astype, (self, dtype), {})
+        )
+
+    def copy(self, order="C"):
+        return _compute(np.ndarray.copy, (self, order), {})
 
     def reshape(self, *shape):
         return _compute(np.reshape, (self, shape[0] if len(shape) == 1 else shape), {})

@@ -78,7 +78,7 @@ def _splits(way, pixels, O, groups, steps):
     if way == "naive":
         return 1
     _, _, _, rows, columns, each, _ = TILES[way]
-    there = blocks(pixels, columns) * blocks(O, rows) * groups
+    there = max(1, blocks(pixels, columns) * blocks(O, rows) * groups)
     return max(1, min(ENOUGH // there, steps // (8 * each), 65535 // groups))
 
 

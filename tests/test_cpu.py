@@ -1,0 +1,77 @@
+"""The CPU engine's own promises: Winograd's error, and weights kept in their transformed form."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+
+from minigan import ops
+
+BIG = list(itertools.product([(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 8, 33, 130)], [0, 1, 2]))  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes, padding", BIG)
+def test_winograd_keeps_its_bound(sizes, padding, rng):
+    """2e-5 of the largest result, as promised; the direct algorithm is ten times nearer."""
+    n, c, h, w, o = sizes
+    x = rng.standard_normal((n, c, h, w), dtype=np.float32)
+    weight = rng.standard_normal((o, c, 3, 3), dtype=np.float32)
+    styles = rng.standard_normal((n, c), dtype=np.float32)
+    from minigan.ops.cpu.conv import algorithm
+
+    assert algorithm(x.dtype, 3, 3, (1, 1), c, o, n * h * w) == "winograd"
+    y = ops.conv2d(x.astype(np.float64), weight.astype(np.float64), padding=padding)
+    dy = rng.standard_normal(y.shape, dtype=np.float32)
+
+    def results(x, weight, dy, styles):
+        yield ops.conv2d(x, weight, padding=padding)
+        yield ops.conv2d(x, weight, padding=padding, styles=styles)
+        yield ops.conv_transpose2d(dy, weight, padding=padding)
+        yield ops.conv2d_weight_grad(x, dy, (3, 3), padding=padding)
+
+    exact = list(results(*(a.astype(np.float64) for a in (x, weight, dy, styles))))
+    fast = list(results(x, weight, dy, styles))
+    with ops.engine("direct"):
+        assert algorithm(x.dtype, 3, 3, (1, 1), c, o, n * h * w) == "direct"
+        direct = list(results(x, weight, dy, styles))
+    for e, f, d in zip(exact, fast, direct, strict=True):
+        assert np.abs(f - e).max() <= 2e-5 * np.abs(e).max()
+        assert np.abs(d - e).max() <= 2e-6 * np.abs(e).max()
+        assert not np.array_equal(f, d)  # two algorithms, not one under two names
+
+
+def test_kept_weights_are_never_stale(rng, monkeypatch):
+    """Winograd's transformed weights are found again by content, so changes in place count."""
+    from minigan.ops.cpu import conv
+
+    # only so many bytes are kept; with room for all, each new content is one more
+    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv, "_kept_now", 0)
+    x = rng.standard_normal((1, 32, 16, 16), dtype=np.float32)
+    w = rng.standard_normal((32, 32, 3, 3), dtype=np.float32)
+
+    def flip_signs():
+        w[3] *= -1
+
+    def swap():
+        w[[0, 1]] = w[[1, 0]]
+
+    def nudge():
+        w[-1, -1, -1, -1] = np.nextafter(w[-1, -1, -1, -1], np.float32(9))
+
+    def flip_two_signs():  # of two words of one hash chain, where signs are the highest bit
+        w.reshape(-1)[[1, 5]] *= -1
+
+    for change in (lambda: None, flip_signs, flip_two_signs, swap, nudge):
+        ops.conv2d(x, w, padding=1)
+        kept = len(conv._kept)
+        change()
+        with ops.engine("direct"):
+            expected = ops.conv2d(x, w, padding=1)
+        assert np.abs(ops.conv2d(x, w, padding=1) - expected).max() < 1e-4 * np.abs(expected).max()
+        assert len(conv._kept) == kept + (change.__name__ != "<lambda>")  # each content its own
+    a, b = w.copy(), w.copy()
+    b[-1, -1, -1, -1] += 1  # two weights that differ in one number have two transforms
+    assert not np.array_equal(ops.conv2d(x, a), ops.conv2d(x, b))
+    assert np.array_equal(ops.conv2d(x, a), ops.conv2d(x, w))

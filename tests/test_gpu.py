@@ -1,0 +1,391 @@
+"""The GPU engine where tests/test_ops.py does not look: each kernel by itself, at the edges of its
+tiles; whole networks, graphs, errors; on the emulator and on a GPU."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from minigan import layers, ops
+from minigan.autograd import grad, vjp
+from minigan.device import cupy
+from minigan.networks import stylegan1, stylegan2, stylegan3
+from tests import arrays
+from tests.arrays import Rng, get, put
+
+DEVICES = [
+    pytest.param("emulator", marks=pytest.mark.slow),
+    pytest.param("gpu", marks=pytest.mark.gpu),
+]
+# By `conftest.device`, but never on the CPU.
+pytestmark = [pytest.mark.usefixtures("device"), pytest.mark.parametrize("device", DEVICES, indirect=True, scope="module")]  # fmt: skip
+
+
+@pytest.fixture
+def rng():
+    return Rng(0)
+
+
+@pytest.fixture
+def settings():
+    """Of the stand-in for CuPy; what a test changes is forgotten."""
+    if arrays.current != "emulator":
+        pytest.skip("a GPU cannot be made to behave so")
+    from tests.emulator.cupy import settings
+
+    yield settings
+    settings.__init__()
+
+
+def near(got, expected, bound):
+    """Within `bound` of the largest."""
+    got, expected = get(got), get(expected)
+    assert got.shape == expected.shape
+    assert np.abs(got - expected).max() <= bound * np.abs(expected).max()
+
+
+# ---- convolution kernels -------------------------------------------------------------------------
+
+WAYS = ["naive", "tiled", "wide", "tf32", "fp16"]
+# N, C, O, H, W, kernel, groups: less than a tile, a bit more than one, several in each direction
+SIZES = [
+    (1, 3, 2, 5, 4, (3, 3), 1),
+    (2, 17, 65, 6, 7, (3, 3), 1),
+    (1, 33, 130, 3, 5, (1, 1), 1),
+    (1, 6, 20, 12, 13, (2, 3), 2),
+]
+
+
+def by(monkeypatch, way, splits):
+    from minigan.ops.gpu import conv
+
+    backward = "tiled" if way == "wide" else way
+    monkeypatch.setattr(conv, "algorithm", lambda *_: (way, backward))
+    monkeypatch.setattr(conv, "ENOUGH", splits)
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("splits", [1, 6])
+@pytest.mark.parametrize("way", WAYS)
+def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
+    """1e-5 of the largest result for float32 factors, 1e-3 for those with 10 bits of mantissa."""
+    n, c, o, h, w, size, groups = sizes
+    x = 100 * rng.standard_normal((n, c, h, w), dtype=np.float32)
+    weight = 1e-4 * rng.standard_normal((o, c // groups, *size), dtype=np.float32)
+    styles = rng.standard_normal((n, c), dtype=np.float32)
+    back = 1e5 * rng.standard_normal((c, o // groups, *size), dtype=np.float32)
+    finish = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
+    bound = 1e-3 if way in ("tf32", "fp16") else 1e-5
+
+    def results(dtype):
+        a, b, s, k = (v.astype(dtype) for v in (x, weight, styles, back))
+        end = finish | {"b": finish["b"].astype(dtype)}
+        args = {"padding": [1, 1, 1, 2], "stride": [1, 2], "groups": groups}
+        y = ops.conv2d(a, b, **args)
+        yield from (y, ops.conv2d(a, b, styles=s, finish=end, **args))
+        yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
+        yield ops.conv2d_weight_grad(a, y, size, **args)
+
+    with ops.engine("loops"):
+        expected = list(results(np.float64))
+    by(monkeypatch, way, splits)
+    for got, exact in zip(results(np.float32), expected, strict=True):
+        assert got.dtype == np.float32
+        near(got, exact, bound)
+
+
+@pytest.mark.parametrize("way", ["naive", "tiled", "wide"])
+def test_order_of_threads_does_not_matter(way, rng, monkeypatch, settings):
+    by(monkeypatch, way, 6)
+    x, w = rng.standard_normal((2, 17, 6, 7)), rng.standard_normal((65, 17, 3, 3))
+    f = np.arange(1.0, 12)
+
+    def results():
+        y = ops.conv2d(x, w, padding=1)
+        yield from (y, ops.conv2d_weight_grad(x, y, (3, 3), padding=1))
+        yield ops.filtered_lrelu(x, f, f, up=2, down=2, padding=9)
+        yield layers.dense({"fc.weight": w[:, :, 0, 0]}, "fc", x[:, :, 0, 0])
+
+    forwards = [get(y) for y in results()]
+    settings.backwards = True
+    for y, before in zip(results(), forwards, strict=True):
+        assert np.array_equal(get(y), before)
+
+
+def test_precision_is_asked_for(rng, settings):
+    """Tensor kernels run only inside `ops.precision`, and change something there."""
+    x = rng.standard_normal((1, 16, 8, 8), dtype=np.float32)
+    w = rng.standard_normal((16, 16, 3, 3), dtype=np.float32)
+    exact = get(ops.conv2d(x.astype(np.float64), w.astype(np.float64)))
+    errors = {}
+    for name in ("fp32", "tf32", "fp16"):
+        with ops.precision(name):
+            errors[name] = np.abs(get(ops.conv2d(x, w)) - exact).max() / np.abs(exact).max()
+            assert np.array_equal(
+                get(ops.conv2d(x.astype(np.float64), w.astype(np.float64))), exact
+            )
+    assert errors["fp32"] < 1e-6 < 1e-5 < errors["tf32"] < 1e-3 and 1e-5 < errors["fp16"] < 1e-3
+    assert np.array_equal(get(ops.conv2d(x, w)), get(ops.conv2d(x, w)))
+    settings.capability = "75"
+    from minigan.ops.gpu import launch
+
+    launch.capability.cache_clear()
+    with (
+        pytest.raises(RuntimeError, match=r"precision\('tf32'\) needs .* 8.0"),
+        ops.precision("tf32"),
+    ):
+        ops.conv2d(x, w)
+    launch.capability.cache_clear()
+    with pytest.raises(ValueError, match="name is 'bf16'; expected one of fp32, tf32, fp16"):
+        ops.precision("bf16").__enter__()
+
+
+def test_fp16_takes_numbers_of_any_size(rng):
+    """Without the scaling beforehand, 1e6 would be infinite in half precision."""
+    x = 1e6 * rng.standard_normal((1, 16, 8, 8), dtype=np.float32)
+    w = 1e-6 * rng.standard_normal((16, 16, 3, 3), dtype=np.float32)
+    exact = ops.conv2d(x.astype(np.float64), w.astype(np.float64))
+    with ops.precision("fp16"):
+        near(ops.conv2d(x, w), exact, 1e-3)
+        near(ops.conv2d(0 * x, w), 0 * exact, 0)
+        dx = grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x)
+    near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
+
+
+# ---- resampling ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("taps, up, down", [(4, 2, 1), (4, 1, 2), (4, 1, 1), (12, 2, 1), (24, 4, 2), (60, 1, 1)])  # fmt: skip
+def test_images_of_several_tiles(taps, up, down, rng):
+    x = rng.standard_normal((1, 2, 45, 70))
+    f = get(rng.standard_normal(taps))
+    finish = {"act": "swish", "scale": rng.standard_normal((1, 2)), "gain": 2.0, "clamp": 1.0}
+    args = (up, down, taps, False, 1.0)
+    for g in (f, np.outer(f, f), get(rng.standard_normal((min(taps, 24), taps)))):
+        got = ops.upfirdn2d(x, g, *args), ops.upfirdn2d(x, g, *args, finish=finish)
+        with ops.engine("loops"):
+            near(got[0], ops.upfirdn2d(x, g, *args), 1e-13)
+            near(got[1], ops.upfirdn2d(x, g, *args, finish=finish), 1e-11)
+
+
+@pytest.mark.parametrize(
+    "up, down, taps", [(2, 2, 12), (4, 2, 24), (2, 3, 11), (1, 1, 30), (3, 1, 7)]
+)
+def test_codes_of_several_tiles(up, down, taps, rng):
+    """The slopes that one launch writes, tile by tile, are those that the next reads."""
+    x, f = rng.standard_normal((1, 2, 37, 50)), get(rng.standard_normal(taps))
+
+    def results():
+        op = lambda x: ops.filtered_lrelu(x, f, f, None, up, down, 2 * taps, 1.3, 0.1, 0.8)  # noqa: E731
+        y, pullback = vjp(op, x)
+        dx, back = vjp(pullback, np.sin(y))
+        return y, dx, back(np.cos(dx))
+
+    got = results()
+    with ops.engine("loops"):
+        expected = results()
+    for a, b in zip(got, expected, strict=True):
+        near(a, b, 1e-10)
+
+
+def test_what_does_not_fit_into_shared_memory(rng, settings):
+    x, f = rng.standard_normal((1, 1, 130, 130)), get(rng.standard_normal((120, 90)))
+    with ops.engine("loops"):
+        expected = ops.upfirdn2d(x, f)
+    near(ops.upfirdn2d(x, f), expected, 1e-12)  # more than 48 KB, which one may ask for
+    settings.shared = 48 << 10
+    with pytest.raises(ValueError, match="need 84 KB of shared memory a block; this GPU has 48"):
+        ops.upfirdn2d(x, f)
+    near(ops.upfirdn2d(x, f[:2]), ops.upfirdn2d(x, f[:2]), 0)  # and work goes on
+
+
+# ---- networks ------------------------------------------------------------------------------------
+
+SMALL = {"img_resolution": 16, "z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8}
+CONFIGS = [
+    stylegan1.Config(**SMALL),
+    stylegan2.Config(**SMALL, conv_clamp=4.0),
+    stylegan2.Config(**SMALL, architecture="resnet", c_dim=3),
+    stylegan3.Config(**SMALL, num_layers=4, num_critical=2),
+]
+
+
+def lively(G):
+    """With noise, biases and w̄ that are not 0, as after training."""
+    rng = np.random.default_rng(1)
+
+    def stir(arrays):
+        return {
+            k: a if k.endswith(("_filter", "_ema", "transform")) or a.any()
+            else rng.standard_normal(a.shape).astype(a.dtype)
+            for k, a in arrays.items()
+        }  # fmt: skip
+
+    return G.replace(params=stir(G.params), buffers=stir(G.buffers))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{type(c).__module__[-9:]}-{c.c_dim}")
+def test_generators_draw_the_same(config):
+    G = lively(config.build(np.random.default_rng(0)))
+    z = np.random.default_rng(2).standard_normal((2, 8), dtype=np.float32)
+    c = np.eye(3, dtype=np.float32)[:2] if config.c_dim else None
+    H = G.to("gpu")
+    args = {"truncation_psi": 0.7, "truncation_cutoff": 3}
+    near(H(put(z), None if c is None else put(c), **args), G(z, c, **args), 2e-5)
+    rng = np.random.default_rng
+    random = {"noise_mode": "random"}
+    if c is None:
+        near(H(put(z), rng=rng(3), **random), G(z, rng=rng(3), **random), 2e-5)
+    back = H.to("cpu")
+    assert all(np.array_equal(back.params[k], a) for k, a in G.params.items())
+    assert all(np.array_equal(back.buffers[k], a) for k, a in G.buffers.items())
+    assert G.to("cpu").params["mapping.fc0.weight"] is G.params["mapping.fc0.weight"]
+
+
+def test_discriminator_and_its_gradients():
+    """Logits, and R1's gradient of a gradient, as training takes them."""
+    config = stylegan2.DiscriminatorConfig(img_resolution=16, channel_base=128, channel_max=8)
+    D = lively(config.build(np.random.default_rng(0)))
+    img = np.random.default_rng(1).standard_normal((4, 3, 16, 16), dtype=np.float32)
+
+    def r1(D, img):
+        def penalty(params):
+            dx = grad(lambda x: np.sum(D.replace(params=params)(x)))(img)
+            return np.mean(np.sum(np.square(dx), axis=(1, 2, 3)))
+
+        return grad(penalty)(D.params)
+
+    E = D.to("gpu")
+    near(E(put(img)), D(img), 1e-5)
+    mine, expected = r1(E, put(img)), r1(D, img)
+    assert mine.keys() == expected.keys()
+    for name, g in expected.items():
+        assert np.abs(get(mine[name]) - g).max() <= 1e-4 * np.abs(g).max() + 1e-9, name
+
+
+@pytest.mark.parametrize("config", CONFIGS[1:2])
+def test_a_graph_draws_the_same_bit_for_bit(config):
+    G = lively(config.build(np.random.default_rng(0))).to("gpu")
+    draw = G.compile(batch=2, truncation_psi=0.5)
+    for seed in range(3):
+        z = Rng(seed).standard_normal((2, 8), dtype=np.float32)
+        first, again = draw(z), draw(z)
+        assert np.array_equal(get(first), get(G(z, truncation_psi=0.5)))
+        first[...] = 0  # results are the caller's
+        assert np.array_equal(get(again), get(draw(z)))
+    assert not np.array_equal(get(draw(z)), get(draw(-z)))
+
+
+def test_a_graph_is_one_launch(settings):
+    G = CONFIGS[1].build(np.random.default_rng(0)).to("gpu")
+    draw, z = G.compile(batch=1), Rng(0).standard_normal((1, 8), dtype=np.float32)
+    settings.launches = 0
+    G(z)
+    alone, settings.launches = settings.launches, 0
+    draw(z)
+    assert settings.launches == 1 < 20 < alone
+
+
+def test_what_a_graph_refuses():
+    z = Rng(0).standard_normal((1, 8), dtype=np.float32)
+    G = CONFIGS[1].build(np.random.default_rng(0))
+    with pytest.raises(RuntimeError, match=r"compile: .* are on the CPU; G.to\('gpu'\) first"):
+        G.compile(batch=1)
+    draw = G.to("gpu").compile(batch=2)
+    with pytest.raises(ValueError, match=r"z has shape \(1, 8\); expected \[2, 8\]"):
+        draw(z)
+    with pytest.raises(TypeError, match="z is a numpy.ndarray"):
+        draw(np.zeros((2, 8), np.float32))
+    with pytest.raises(ValueError, match="noise_mode is 'random'; expected 'const' or 'none'"):
+        G.to("gpu").compile(batch=1, noise_mode="random")
+    with pytest.raises(ValueError, match="batch is 0"):
+        G.to("gpu").compile(batch=0)
+    third = CONFIGS[3].build(np.random.default_rng(0)).to("gpu")
+    with pytest.raises(RuntimeError, match="a CUDA graph cannot record"):
+        third.compile(batch=1)
+    assert get(third(z)).shape == (1, 3, 16, 16)  # and the stream goes on
+
+
+def test_nobody_waits(settings, rng):
+    """Drawing, and a training step's gradients, never stop for the GPU."""
+    G = lively(CONFIGS[1].build(np.random.default_rng(0))).to("gpu")
+    z = rng.standard_normal((2, 8), dtype=np.float32)
+    settings.syncs = 0
+    G(z, truncation_psi=0.5)
+    loss = lambda p: np.mean(np.square(G.replace(params=p)(z)))  # noqa: E731
+    grad(loss)(G.params)
+    with ops.precision("fp16"):
+        G(z)
+    assert settings.syncs == 0
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+def test_arrays_of_two_kinds_are_named(rng):
+    x, w = rng.standard_normal((1, 2, 4, 4)), rng.standard_normal((2, 2, 3, 3))
+    for call, name in (
+        (lambda: ops.conv2d(x, get(w)), "w"),
+        (lambda: ops.bias_act(x, np.zeros(2)), "b"),
+        (lambda: ops.conv2d(x, w, styles=np.zeros((1, 2))), "styles"),
+        (lambda: ops.conv2d(x, w, finish={"b": np.zeros(2)}), "b"),
+        (lambda: ops.filtered_lrelu(x, b=np.zeros(2)), "b"),
+    ):
+        with pytest.raises(TypeError, match=f"{name} is a numpy.ndarray; expected a CuPy array, as x is a cupy.ndarray"):  # fmt: skip
+            call()
+    with pytest.raises(TypeError, match="w is a cupy.ndarray; expected a NumPy array, as x is a numpy.ndarray"):  # fmt: skip
+        ops.conv2d(get(x), w)
+    with pytest.raises(TypeError, match="f is a cupy.ndarray; expected a NumPy array"):
+        ops.upfirdn2d(x, put(np.ones(4)))
+    G = CONFIGS[1].build(np.random.default_rng(0))
+    z = rng.standard_normal((1, 8), dtype=np.float32)
+    for network, given in ((G, z), (G.to("gpu"), get(z))):
+        for call in (network, network.mapping, lambda z, n=network: n.synthesis(np.repeat(z[:, None], 6, 1))):  # fmt: skip
+            with pytest.raises(TypeError, match=r"(z|ws) is a \w+.ndarray, the network's arrays are \w+.ndarray; "):  # fmt: skip
+                call(given)
+    with pytest.raises(ValueError, match="device is 'cuda'; expected 'cpu' or 'gpu'"):
+        G.to("cuda")
+
+
+def test_a_failure_is_one_exception_and_not_the_end(rng, settings):
+    x = rng.standard_normal((1, 4, 8, 8))
+    settings.memory = 1000
+    with pytest.raises(MemoryError, match="Out of memory allocating 32,768 bytes"):
+        ops.upfirdn2d(x, None, up=4)
+    settings.memory = float("inf")
+    from minigan.ops.gpu import launch
+
+    settings.capability = "61"
+    launch.capability.cache_clear()
+    with pytest.raises(
+        RuntimeError, match="GPU 0 has compute capability 6.1; the kernels need 7.5"
+    ):
+        ops.bias_act(x, act="tanh")
+    settings.capability = "90"
+    launch.capability.cache_clear()
+    wide = put(np.zeros((1, 1, 1, 1 << 27), np.float32))
+    with pytest.raises(RuntimeError, match=r"the GPU did not start bias_act: .*invalid argument \(grid \(1, 131072, 1\)"):  # fmt: skip
+        ops.bias_act(wide, put(np.zeros(1, np.float32)))
+    near(ops.bias_act(x, act="tanh"), np.tanh(x), 1e-15)
+
+
+def test_without_cupy_one_sentence_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(RuntimeError, match=r"needs CuPy, .* pip install 'minigan\[cuda13\]'"):
+        CONFIGS[1].build(np.random.default_rng(0)).to("gpu")
+
+
+def test_without_a_driver_one_sentence_says_so(settings):
+    settings.available = False
+    with pytest.raises(RuntimeError, match="CuPy is installed, but finds no NVIDIA GPU"):
+        cupy()
+
+
+def test_cpu_work_imports_no_cupy():
+    code = (
+        "import sys, numpy as np, minigan; from minigan import ops; "
+        "ops.conv2d(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))); print('cupy' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
