@@ -81,7 +81,7 @@ def build(source, real):
     library = CACHE / f"{key}.so"
     if not library.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        new = CACHE / f"{key}.{os.getpid()}"
+        new = CACHE / f"{key}-{os.getpid()}"
         new.with_suffix(".cpp").write_text(text)
         # -Wno-unknown-pragmas: `unroll` is for the GPU's compiler.
         flags = [

@@ -1,0 +1,161 @@
+"""The emulator finds what it says it finds, and rounds as tensor cores do."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from minigan.ops.gpu import launch
+from tests import emulator
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(emulator.compiler() is None, reason="no C++ compiler: g++ or clang++"),
+]
+
+KERNELS = r"""
+KERNEL void good(In<real> x, Out<real> y, int n) {  // reverses within a block, by shared memory
+    SHARED(real, tile, 64);
+    tile[threadIdx.x] = x[blockIdx.x * 64 + threadIdx.x];
+    __syncthreads();
+    y[blockIdx.x * 64 + threadIdx.x] = tile[63 - threadIdx.x];
+}
+KERNEL void reads_beyond(In<real> x, Out<real> y, int n) { y[threadIdx.x] = x[threadIdx.x + n]; }
+KERNEL void writes_before(In<real> x, Out<real> y, int n) { y[(int)threadIdx.x - n] = x[0]; }
+KERNEL void no_barrier(In<real> x, Out<real> y, int n) {
+    SHARED(real, tile, 64);
+    tile[threadIdx.x] = x[threadIdx.x];
+    y[threadIdx.x] = tile[63 - threadIdx.x];
+}
+KERNEL void second_barrier_missing(In<real> x, Out<real> y, int n) {
+    SHARED(real, tile, 64);
+    for (int turn = 0; turn < 2; ++turn) {
+        tile[threadIdx.x] = x[threadIdx.x];
+        __syncthreads();
+        y[threadIdx.x] = tile[63 - threadIdx.x];
+    }
+}
+KERNEL void both_write(In<real> x, Out<real> y, int n) {
+    SHARED(real, tile, 64);
+    tile[threadIdx.x / 2] = x[threadIdx.x];
+}
+KERNEL void never_written(In<real> x, Out<real> y, int n) {
+    Shared<real> tile = dynamic_shared();
+    if (threadIdx.x < 63) tile[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = tile[threadIdx.x];
+}
+KERNEL void shared_beyond(In<real> x, Out<real> y, int n) { dynamic_shared()[n] = 0; }
+KERNEL void barrier_for_some(In<real> x, Out<real> y, int n) {
+    if (threadIdx.x < 40) __syncthreads();
+    else y[0] = warp_sum(x[0]);
+}
+KERNEL void warps(In<real> x, Out<real> y, int n) {
+    real sum = warp_sum(x[threadIdx.x]);
+    if (threadIdx.x % 32 == 0) y[threadIdx.x / 32] = sum;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    return emulator.build((launch.FOLDER / "common.cuh").read_text() + KERNELS, "float")
+
+
+def run(kernels, name, n=64, blocks=1, **kwargs):
+    x = np.arange(blocks * 64, dtype=np.float32)
+    y = np.full_like(x, np.nan)
+    arguments = [x, y, np.int32(n)]
+    return y, kernels[name]((blocks, 1, 1), (64, 1, 1), arguments, shared=256, **kwargs)
+
+
+def test_a_kernel_runs_and_is_counted(kernels):
+    y, report = run(kernels, "good", blocks=3, trace=200)
+    assert y.tolist() == np.arange(192.0).reshape(3, 64)[:, ::-1].ravel().tolist()
+    assert (report.global_reads, report.global_writes, report.barriers) == (192, 192, 3)
+    assert (report.shared_reads, report.shared_writes) == (192, 192)
+    first = report.trace  # of block 0: all reads, then all writes
+    assert len(first) == 128 and first["index"][:64].tolist() == list(range(64))
+    assert set(first["written"][:64]) == {0} and set(first["array"][64:]) == {1}
+    assert run(kernels, "good", blocks=3, backwards=True)[0].tolist() == y.tolist()
+    y, _ = run(kernels, "warps")
+    assert y[:2].tolist() == [sum(range(32)), sum(range(32, 64))]
+
+
+FAULTS = [
+    ("reads_beyond", "array 0 of 64 numbers read at 64"),
+    ("writes_before", "array 1 of 64 numbers written at -64"),
+    ("no_barrier", "shared number 63 read, never written"),
+    ("second_barrier_missing", "race: shared number . written while another thread reads it|race: .* read while thread"),
+    ("both_write", "race: shared number 0 written by thread 0, too"),
+    ("never_written", "shared number 63 read, never written"),
+    ("shared_beyond", "shared array of 64 numbers indexed at 64"),
+    ("barrier_for_some", "a barrier or in a shuffle that others never reach"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, text", FAULTS, ids=[name for name, _ in FAULTS])
+def test_faults_are_found(kernels, name, text):
+    with pytest.raises(emulator.Fault, match=f"{name}: .*({text})"):
+        run(kernels, name)
+    run(kernels, "good")  # and the next launch is as good as new
+
+
+ROUNDING = r"""
+KERNEL void to_tf32(In<float> x, Out<unsigned> y, int n) {
+    for (int i = threadIdx.x; i < n; i += blockDim.x) y[i] = round_tf32(x[i]);
+}
+KERNEL void to_f16(In<float> x, Out<unsigned> y, int n) {
+    for (int i = threadIdx.x; i < n; i += blockDim.x) y[i] = round_f16(x[i]);
+}
+KERNEL void product(In<unsigned> a, In<unsigned> b, Out<float> c, int half) {
+    // One warp multiplies 16 × 8 words by 8 × 8 words; the layout is the PTX manual's.
+    int g = threadIdx.x / 4, t = threadIdx.x % 4;
+    unsigned fa[4] = {a[g * 8 + t], a[(g + 8) * 8 + t], a[g * 8 + t + 4], a[(g + 8) * 8 + t + 4]};
+    unsigned fb[2] = {b[g * 8 + t], b[g * 8 + t + 4]};
+    float sums[4] = {};
+    if (half) mma_f16(sums, fa, fb);
+    else mma_tf32(sums, fa, fb);
+    for (int e = 0; e < 4; ++e) c[(g + e / 2 * 8) * 8 + 2 * t + e % 2] = sums[e];
+}
+"""
+
+
+def test_the_twins_round_as_tensor_cores_do(rng):
+    kernels = emulator.build(ROUNDING, "float")
+    values = rng.standard_normal(20000).astype(np.float32) * np.float32(2) ** rng.integers(
+        -30, 20, 20000
+    )
+    ties = (np.arange(2048, dtype=np.uint16).view(np.float16).astype(np.float64) + 2.0**-25).astype(
+        np.float32
+    )
+    x = np.concatenate([values, ties, np.float32([0, -0.0, 65504, 65519, 65520, 1e-8, np.inf, -np.inf])]).astype(np.float32)  # fmt: skip
+    y = np.zeros(x.size, np.uint32)
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    kernels["to_f16"]((1, 1, 1), (32, 1, 1), [x, y, np.int32(x.size)])
+    assert np.array_equal(y.astype(np.uint16), expected.view(np.uint16))
+    kernels["to_tf32"]((1, 1, 1), (32, 1, 1), [x, y, np.int32(x.size)])
+    rounded = y.view(np.float32)
+    finite = np.isfinite(x)
+    x, rounded = x[finite], rounded[finite]
+    assert (np.abs(rounded - x) <= 2.0**-11 * np.abs(x)).all()
+    assert not (y & 0x1FFF).any()  # 13 bits fewer
+    one_and_a_half_steps = struct.unpack("f", struct.pack("I", 0x3F801000))[0]
+    y = np.zeros(1, np.uint32)
+    kernels["to_tf32"]((1, 1, 1), (32, 1, 1), [np.float32([one_and_a_half_steps]), y, np.int32(1)])
+    assert y[0] == 0x3F802000  # ties go away from zero
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_the_twins_multiply(half, rng):
+    kernels = emulator.build(ROUNDING, "float")
+    if half:
+        a, b = (rng.integers(-9, 9, (rows, 16)).astype(np.float16) for rows in (16, 8))
+        words = [np.ascontiguousarray(m).view(np.uint32).ravel() for m in (a, b)]
+    else:
+        a, b = (rng.integers(-9, 9, (rows, 8)).astype(np.float32) for rows in (16, 8))
+        words = [m.view(np.uint32).ravel() for m in (a, b)]
+    c = np.full(128, np.nan, np.float32)
+    kernels["product"]((1, 1, 1), (32, 1, 1), [*words, c, np.int32(half)])
+    assert np.array_equal(c.reshape(16, 8), (a.astype(np.float32) @ b.T.astype(np.float32)))
