@@ -88,7 +88,8 @@ def fused(x, w, styles, pad, demodulate, input_gain=None, up=None):
 
 
 def torch_stylegan2(p, config, ws):
-    clamp, img, x, i = config.conv_clamp, None, p["synthesis.b4.const"][None], 0
+    clamp, img, i = config.conv_clamp, None, 0
+    x = p["synthesis.b4.const"].expand(len(ws), -1, -1, -1)
     for res in [2**k for k in range(2, int(math.log2(config.img_resolution)) + 1)]:
         block = f"synthesis.b{res}"
         filt = p[f"{block}.resample_filter"]

@@ -42,6 +42,16 @@ def device(request):
     arrays.move_to("cpu")
 
 
+@pytest.fixture
+def device_emulated():
+    """The emulator as CuPy, for a test."""
+    if emulator.compiler() is None:
+        pytest.skip("the emulator needs a C++ compiler: g++ or clang++")
+    arrays.move_to("emulator")
+    yield
+    arrays.move_to("cpu")
+
+
 @pytest.fixture(scope="session")
 def golden():
     """golden("loss/adam_steps") -> (arrays, meta); how they were made: tests/golden/README.md."""

@@ -14,6 +14,7 @@ EVERY = LESSONS + [
     p for d in ("exercises", "solutions") for p in sorted((ROOT / d).glob("*.ipynb"))
 ]
 TAGS = {"nbval-ignore-output", "raises-exception"}
+SHOWN = re.compile(r"show\.(source|kernel)\(")
 CHANGING = re.compile(r"\btime\b|timeit|perf_counter|\.train\(|variance_split|linear_separability")
 
 
@@ -113,11 +114,11 @@ def test_environment_lists_what_pyproject_asks_for():
 def test_the_sources_it_shows_are_those_of_the_package(path):
     seen = 0
     for cell in code_cells(path):
-        if "show.source(" not in cell.source:
+        if not SHOWN.search(cell.source):
             continue
         for output in cell.outputs:
             text = output.get("data", {}).get("text/plain", "")
-            found = re.match(r"# (minigan/\S+\.py), line (\d+)\n", text)
+            found = re.match(r"# (minigan/\S+\.(?:py|cu)), line (\d+)\n", text)
             if found:
                 seen += 1
                 shown = textwrap.dedent(text[found.end() :]).strip().splitlines()
@@ -126,4 +127,4 @@ def test_the_sources_it_shows_are_those_of_the_package(path):
                 assert textwrap.dedent("\n".join(there)).rstrip() == "\n".join(shown).rstrip(), (
                     found[0]
                 )
-    assert seen == sum("show.source(" in cell.source for cell in code_cells(path))
+    assert seen == sum(bool(SHOWN.search(cell.source)) for cell in code_cells(path))

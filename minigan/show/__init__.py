@@ -7,7 +7,7 @@ installs; it is imported when the first of them is used.
 import importlib
 
 from minigan.show.figures import COLOURS, images, new, picture, png, signals
-from minigan.show.source import source
+from minigan.show.source import kernel, source
 
 _WIDGETS = {
     "psi_slider": "widgets", "style_mixer": "widgets", "direction_slider": "widgets",
@@ -15,7 +15,7 @@ _WIDGETS = {
     "canvas_slider": "canvas",
 }  # fmt: skip
 
-__all__ = ["COLOURS", "images", "new", "picture", "png", "signals", "source", *_WIDGETS]
+__all__ = ["COLOURS", "images", "kernel", "new", "picture", "png", "signals", "source", *_WIDGETS]
 
 
 def __getattr__(name):

@@ -4,8 +4,12 @@
     report = kernels["bias_act"]((2, 1, 1), (256, 1, 1), [x, y, 4, 64, …])
 
 Arguments: NumPy arrays (checked at every index), None for a null pointer, and NumPy scalars.
+
+Where there is no compiler, launches that were recorded are replayed: what they wrote and counted comes
+from a file, which MINIGAN_RECORD=FILE makes, and which must be named by `replay_from`.
 """
 
+import atexit
 import ctypes
 import dataclasses
 import hashlib
@@ -69,12 +73,41 @@ def kernel_names(source):
     return re.findall(r"^KERNEL void (\w+)\(", source, re.MULTILINE)
 
 
+class NotRecorded(RuntimeError):
+    """There is no C++ compiler, and this launch is not among those that were recorded."""
+
+
+_recorded = {}  # what launches wrote and counted, by `_key`
+_record_to = os.environ.get("MINIGAN_RECORD")
+
+
+def replay_from(file):
+    """Take what cannot be run from a recording, a `.npz` that MINIGAN_RECORD has made."""
+    if compiler() is None:
+        with np.load(file) as kept:
+            _recorded.update(kept)
+
+
+if _record_to:
+    atexit.register(lambda: np.savez_compressed(_record_to, **_recorded))
+
+
+def _key(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+    return digest.hexdigest()[:16]
+
+
 def build(source, real):
     """{name: Kernel} of a source as `minigan.ops.gpu.launch.source` gives it; real: "float" or
-    "double".  What is compiled stays under runs/emulator."""
-    if compiler() is None:
-        raise RuntimeError("the emulator needs a C++ compiler: g++ or clang++")
+    "double".  What is compiled stays under runs/emulator.
+    Raises: RuntimeError with the compiler's words, if it refuses."""
     names = kernel_names(source)
+    if compiler() is None:
+        if not _recorded:
+            raise NotRecorded("the emulator needs a C++ compiler: g++ or clang++")
+        return {name: Kernel(None, name, _key(source, real)) for name in names}
     exports = "\n".join(f"EXPORT({name})" for name in names)
     text = f'#define real {real}\n#include "{HEADER}"\n{source}\n{exports}\n'
     key = hashlib.sha256((text + HEADER.read_text()).encode()).hexdigest()[:24]
@@ -94,23 +127,61 @@ def build(source, real):
         ]
         command = [compiler(), *flags, new.with_suffix(".cpp"), "-o", new.with_suffix(".so")]
         run = subprocess.run(command, capture_output=True, text=True)
-        if run.returncode:
-            raise RuntimeError(f"{compiler()} refuses a kernel's source:\n{run.stderr[:4000]}")
         new.with_suffix(".cpp").unlink()
+        if run.returncode:
+            raise RuntimeError(f"the compiler refuses a kernel's source:\n{_named(run.stderr)}")
         new.with_suffix(".so").rename(library)
     loaded = ctypes.CDLL(str(library))
-    return {name: Kernel(getattr(loaded, f"run_{name}"), name) for name in names}
+    return {n: Kernel(getattr(loaded, f"run_{n}"), n, _key(source, real)) for n in names}
+
+
+def _named(errors):
+    """The compiler's lines without the folders of this machine."""
+    return re.sub(r"(?:/[\w.+-]+)+/", "", errors)[:4000]
 
 
 class Kernel:
-    def __init__(self, function, name):
-        function.restype = ctypes.c_char_p
-        self._function, self.name = function, name
+    def __init__(self, function, name, source):
+        if function is not None:
+            function.restype = ctypes.c_char_p
+        self._function, self.name, self._source = function, name, source
 
     def __call__(self, grid, block, arguments, shared=0, trace=0, backwards=False):
         """Run a grid.  shared: bytes of dynamic shared memory; trace: how many accesses to record;
         backwards: threads take their turns in the opposite order.  Returns a `Report`.
         Raises: Fault."""
+        if self._function is not None and not _record_to:
+            return self._run(grid, block, arguments, shared, trace, backwards)
+        key = _key(self._source, self.name, grid, block, shared, trace, backwards, *arguments)
+        if self._function is None:
+            return self._replay(key, arguments)
+        before = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        try:
+            report = self._run(grid, block, arguments, shared, trace, backwards)
+        except Fault as fault:
+            _recorded[f"{key}.fault"] = np.array(str(fault))
+            raise
+        _recorded[f"{key}.trace"] = report.trace
+        _recorded[f"{key}.counts"] = np.array(dataclasses.astuple(report)[:-1])
+        for i, (old, new) in enumerate(zip(before, arguments, strict=True)):
+            if isinstance(new, np.ndarray) and old.tobytes() != new.tobytes():
+                _recorded[f"{key}.{i}"] = new.copy()
+        return report
+
+    def _replay(self, key, arguments):
+        if f"{key}.fault" in _recorded:
+            raise Fault(str(_recorded[f"{key}.fault"]))
+        if f"{key}.counts" not in _recorded:
+            raise NotRecorded(
+                f"{self.name}: this launch was not recorded, and to run it the emulator needs a C++ "
+                "compiler: g++ or clang++"
+            )
+        for i, a in enumerate(arguments):
+            if f"{key}.{i}" in _recorded:
+                a[...] = _recorded[f"{key}.{i}"]
+        return Report(*_recorded[f"{key}.counts"].tolist(), trace=_recorded[f"{key}.trace"])
+
+    def _run(self, grid, block, arguments, shared, trace, backwards):
         given = [self._argument(i, a) for i, a in enumerate(arguments)]
         pointers = (ctypes.c_void_p * len(given))(*map(ctypes.addressof, given))
         accesses = np.zeros(trace, ACCESS)

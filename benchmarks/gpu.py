@@ -1,0 +1,295 @@
+"""The GPU engine against PyTorch and the card itself: python benchmarks/gpu.py > benchmarks/gpu.md
+
+Each time is the median of `--rounds`, by CUDA events, after two calls that are not timed; variants of
+a row run in turn.  Results are compared with PyTorch's before anything is timed.  PyTorch is compared
+if installed: pip install -e '.[benchmark]'.  Without a GPU the rows are printed empty: there is
+nothing to say.
+"""
+
+import argparse
+import datetime
+import math
+import pathlib
+import sys
+
+import numpy as np
+
+from minigan import filters, ops
+from minigan.device import cupy
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+from benchmarks import generators
+
+try:
+    import torch
+    import torch.nn.functional as F
+except ImportError:
+    torch = None
+
+PRECISIONS = ("fp32", "tf32", "fp16")
+BOUND = {"fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3}
+CONVOLUTIONS = [(16, 64, 32, 64), (8, 256, 32, 256), (8, 512, 64, 512), (1, 128, 256, 64),
+                (1, 32, 1024, 32)]  # fmt: skip
+PLANES = (1, 32, 1024)
+NETWORKS = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
+
+
+def row(*cells):
+    print("| " + " | ".join(f"{c:.3g}" if isinstance(c, float) else str(c) for c in cells) + " |")
+
+
+def header(*cells):
+    print()
+    row(*cells)
+    row(*["---"] * len(cells))
+
+
+def milliseconds(variants, rounds):
+    """The median time of each, {name: ms}; CuPy's and PyTorch's run on one stream, the default."""
+    cp, times = cupy(), {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, function in variants.items():
+            for _ in range(2):
+                function()
+            start, end = cp.cuda.Event(), cp.cuda.Event()
+            start.record()
+            function()
+            end.record()
+            end.synchronize()
+            times[name].append(cp.cuda.get_elapsed_time(start, end))
+    return {name: float(np.median(t)) for name, t in times.items()}
+
+
+def numbers(y):
+    return y.get() if hasattr(y, "get") else y.float().cpu().numpy()
+
+
+def agree(variants, bound):
+    first, *others = [numbers(function()) for function in variants.values()]
+    for name, other in zip(list(variants)[1:], others, strict=True):
+        error = np.abs(other - first).max() / np.abs(first).max()
+        assert error <= bound, f"{name}: {error:.1e} from ours, more than {bound:.0e}"
+
+
+def on_card(a, half=False):
+    tensor = torch.from_numpy(np.ascontiguousarray(a)).to("cuda")
+    return tensor.half() if half else tensor
+
+
+def rates(rounds):
+    """Bytes a second of a copy, and multiply-adds a second of a matrix product, on this card."""
+    cp = cupy()
+    x = cp.zeros((1 << 26,), np.float32)
+    copy = milliseconds({"copy": lambda: x.copy()}, rounds)["copy"]
+    found = {"copy": 2 * x.nbytes / copy * 1e3}
+    for name in PRECISIONS if torch else ():
+        torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
+        a = on_card(np.ones((8192, 8192), np.float32), half=name == "fp16")
+        found[name] = (
+            8192**3 / milliseconds({"product": lambda a=a: a @ a}, rounds)["product"] * 1e3
+        )
+    return found
+
+
+def convolutions(rates, rounds):
+    print("\n## conv2d, 3×3, milliseconds")
+    print(
+        "\n`of cuDNN`: its time over ours; `of the card`: our multiply-adds over a matrix product's."
+    )
+    header("N,C,H→O", "pass", "precision", "ours", "cuDNN", "of cuDNN", "of the card")
+    for n, c, h, o in CONVOLUTIONS:
+        rng = np.random.default_rng(0)
+        host = [
+            rng.standard_normal(s, dtype=np.float32)
+            for s in ((n, c, h, h), (o, c, 3, 3), (n, o, h, h))
+        ]
+        for precision in PRECISIONS:
+            for which in ("forward", "input", "weight"):
+                label = (f"{n},{c},{h}→{o}", which, precision)
+                if rates is None:
+                    row(*label, "", "", "", "")
+                    continue
+                x, w, dy = (cupy().asarray(a) for a in host)
+                calls = {
+                    "forward": lambda x=x, w=w: ops.conv2d(x, w, padding=1),
+                    "input": lambda dy=dy, w=w: ops.conv_transpose2d(dy, w, padding=1),
+                    "weight": lambda x=x, dy=dy: ops.conv2d_weight_grad(x, dy, (3, 3), padding=1),
+                }
+
+                def ours(call=calls[which], precision=precision):
+                    with ops.precision(precision):
+                        return call()
+
+                variants = {"ours": ours} | cudnn(which, precision, *host)
+                agree(variants, BOUND[precision])
+                t = milliseconds(variants, rounds)
+                share = n * o * h * h * c * 9 / t["ours"] * 1e3
+                row(*label, t["ours"], t.get("cuDNN", ""), t["cuDNN"] / t["ours"] if torch else "",
+                    share / rates[precision] if torch else "")  # fmt: skip
+
+
+def cudnn(which, precision, x, w, dy):
+    if not torch:
+        return {}
+    x, w, dy = (on_card(a, precision == "fp16") for a in (x, w, dy))
+
+    def call():
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        if which == "forward":
+            return F.conv2d(x, w, padding=1)
+        if which == "input":
+            return F.conv_transpose2d(dy, w, padding=1)
+        return torch.nn.grad.conv2d_weight(x, w.shape, dy, padding=1)
+
+    return {"cuDNN": call}
+
+
+def memory_bound(rates, rounds):
+    print(f"\n## upfirdn2d, bias_act, filtered_lrelu, [{', '.join(map(str, PLANES))}², float32]")
+    print("\n`of the copy`: bytes that must be read and written, a second, over those of a copy.")
+    header("operation", "ours", "PyTorch eager", "compiled", "×eager", "of the copy")
+    n, c, h = PLANES
+    host = np.random.default_rng(0).standard_normal((n, c, h, h), dtype=np.float32)
+    b = np.random.default_rng(1).standard_normal(c, dtype=np.float32)
+    for name, call, theirs in operations(h):
+        if rates is None:
+            row(name, "", "", "", "", "")
+            continue
+        x, bias = cupy().asarray(host), cupy().asarray(b)
+        variants = {"ours": lambda call=call, x=x, bias=bias: call(x, bias)}
+        if torch:
+            args = on_card(host), on_card(b)
+            variants["eager"] = lambda theirs=theirs, args=args: theirs(*args)
+            compiled = torch.compile(theirs)
+            variants["compiled"] = lambda compiled=compiled, args=args: compiled(*args)
+            try:
+                variants["compiled"]()
+            except Exception as reason:  # torch.compile refuses in many ways
+                print(f"{name}: not compiled, {type(reason).__name__}", file=sys.stderr)
+                del variants["compiled"]
+        agree(variants, 1e-4)
+        t = milliseconds(variants, rounds)
+        moved = (x.nbytes + call(x, bias).nbytes) / t["ours"] * 1e3
+        row(name, t["ours"], t.get("eager", ""), t.get("compiled", ""),
+            t["eager"] / t["ours"] if torch else "", moved / rates["copy"])  # fmt: skip
+
+
+def operations(h):
+    """(name, ours, PyTorch's as the official CPU code does it), functions of x and b."""
+    up = generators.upfirdn
+    for taps in (4, 12):
+        f = filters.binomial(4) if taps == 4 else filters.design_lowpass_filter(12, 4, 4, 32)
+        t = torch and torch.from_numpy(f.astype(np.float32))
+        t = t.to("cuda") if torch and torch.cuda.is_available() else t
+        for u, d in ((2, 1), (1, 2), (1, 1)):
+            p = [(taps + u - d) // 2, (taps - u) // 2] * 2
+            yield (f"upfirdn2d, {taps} taps, ↑{u} ↓{d}",
+                   lambda x, b, f=f, u=u, d=d, p=p: ops.upfirdn2d(x, f, u, d, p),
+                   lambda x, b, t=t, u=u, d=d, p=p: up(x, t, u, d, p))  # fmt: skip
+    yield ("bias_act, lrelu", lambda x, b: ops.bias_act(x, b, act="lrelu"),
+           lambda x, b: F.leaky_relu(x + b[:, None, None], 0.2) * math.sqrt(2))  # fmt: skip
+    for u in (2, 4):
+        fu = filters.design_lowpass_filter(6 * u, h / 4, h / 4, h * u)
+        fd = filters.design_lowpass_filter(12, h / 4, h / 4, h * u)
+        tu, td = ((torch and torch.from_numpy(f.astype(np.float32))) for f in (fu, fd))
+        if torch and torch.cuda.is_available():
+            tu, td = tu.to("cuda"), td.to("cuda")
+        p = [3 * u + 5] * 4
+
+        def chain(x, b, u=u, tu=tu, td=td, p=p):
+            y = up(x + b[:, None, None], tu, u, 1, p, u**2)
+            return up(F.leaky_relu(y, 0.2) * math.sqrt(2), td, 1, 2)
+
+        yield (f"filtered_lrelu, ↑{u} ↓2, {6 * u} and 12 taps",
+               lambda x, b, fu=fu, fd=fd, u=u, p=p: ops.filtered_lrelu(x, fu, fd, b, u, 2, p), chain)  # fmt: skip
+
+
+def networks(rates, rounds):
+    print("\n## StyleGAN2, official widths, random weights: a batch of pictures, milliseconds")
+    header(
+        "resolution",
+        "batch",
+        "precision",
+        "ours",
+        "as a graph",
+        "PyTorch eager",
+        "pictures/s",
+        "×eager",
+    )
+    for res, batch in NETWORKS:
+        for precision in PRECISIONS:
+            if rates is None:
+                row(f"{res}²", batch, precision, "", "", "", "", "")
+                continue
+            G = generators.network("stylegan2", res).to("gpu")
+            z = cupy().asarray(
+                np.random.default_rng(1).standard_normal((batch, G.z_dim), np.float32)
+            )
+            with ops.precision(precision):
+                graph = G.compile(batch)
+
+                def ours(G=G, z=z, precision=precision):
+                    with ops.precision(precision):
+                        return G(z)
+
+                variants = {"ours": ours, "graph": lambda graph=graph, z=z: graph(z)}
+                assert np.array_equal(numbers(ours()), numbers(graph(z)))
+                if torch:
+                    variants["eager"] = eager(G, z, precision)
+                agree(variants, 1e-2 if precision != "fp32" else 1e-4)
+                t = milliseconds(variants, rounds)
+            best = min(t["ours"], t["graph"])
+            row(f"{res}²", batch, precision, t["ours"], t["graph"], t.get("eager", ""),
+                1000 * batch / best, t["eager"] / best if torch else "")  # fmt: skip
+
+
+def eager(G, z, precision):
+    """The official networks' way: per-sample weights in grouped convolutions; fp16: all in half."""
+    cpu = G.to("cpu")
+    p = {
+        k: on_card(np.array(a), precision == "fp16") for k, a in (cpu.params | cpu.buffers).items()
+    }
+    ws = on_card(cpu.mapping(z.get()), precision == "fp16")
+
+    def call():
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        with torch.inference_mode():
+            return generators.torch_stylegan2(p, G.config, ws)
+
+    return call
+
+
+def card():
+    """Its name, or why there is none."""
+    try:
+        cp = cupy()
+    except RuntimeError as error:
+        return None, str(error)
+    name = cp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    return (
+        name,
+        f"{name}, CuPy {cp.__version__}, {f'PyTorch {torch.__version__}' if torch else 'no PyTorch'}",
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    args = parser.parse_args()
+    name, words = card()
+    print(f"# The GPU engine\n\n`python benchmarks/gpu.py`, {datetime.date.today()}: {words}.")
+    measured = None
+    if name is None:
+        print("\nSo the rows below are empty: nobody has measured them yet.")
+    else:
+        measured = rates(args.rounds)
+        print("\nThe card: " + ", ".join(
+            [f"{measured['copy'] / 1e9:.0f} GB/s (copy, both ways)"]
+            + [f"{measured[p] / 1e12:.1f}·10¹² multiply-adds/s ({p})" for p in PRECISIONS if p in measured]
+        ) + ".")  # fmt: skip
+    for part in (convolutions, memory_bound, networks):
+        part(measured, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
