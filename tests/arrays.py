@@ -19,11 +19,11 @@ def move_to(device):
     current = device
     forget = [name for name in sys.modules if name.startswith("minigan.ops.gpu")]
     if device == "emulator":
-        from tests.emulator import cupy
+        from emulator import cupy
 
         sys.modules["cupy"] = cupy
         cupy.settings.__init__()
-    elif getattr(sys.modules.get("cupy"), "__name__", "") == "tests.emulator.cupy":
+    elif getattr(sys.modules.get("cupy"), "__name__", "") == "emulator.cupy":
         del sys.modules["cupy"]
         for name in forget:  # what they compiled was for the emulator
             del sys.modules[name]

@@ -7,8 +7,9 @@ import pathlib
 import numpy as np
 import pytest
 
+import emulator
 from minigan.device import cupy
-from tests import arrays, emulator
+from tests import arrays
 
 os.environ["MINIGAN_QUIET"] = "1"
 ROOT = pathlib.Path(__file__).parent.parent

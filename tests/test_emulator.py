@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
+import emulator
 from minigan.ops.gpu import launch
-from tests import emulator
 
 pytestmark = [
     pytest.mark.slow,

@@ -32,7 +32,7 @@ def settings():
     """Of the stand-in for CuPy; what a test changes is forgotten."""
     if arrays.current != "emulator":
         pytest.skip("a GPU cannot be made to behave so")
-    from tests.emulator.cupy import settings
+    from emulator.cupy import settings
 
     yield settings
     settings.__init__()
@@ -130,13 +130,13 @@ def test_precision_is_asked_for(rng, settings):
     settings.capability = "75"
     from minigan.ops.gpu import launch
 
-    launch.capability.cache_clear()
+    launch._capability.cache_clear()
     with (
         pytest.raises(RuntimeError, match=r"precision\('tf32'\) needs .* 8.0"),
         ops.precision("tf32"),
     ):
         ops.conv2d(x, w)
-    launch.capability.cache_clear()
+    launch._capability.cache_clear()
     with pytest.raises(ValueError, match="name is 'bf16'; expected one of fp32, tf32, fp16"):
         ops.precision("bf16").__enter__()
 
@@ -198,6 +198,20 @@ def test_what_does_not_fit_into_shared_memory(rng, settings):
     with pytest.raises(ValueError, match="need 84 KB of shared memory a block; this GPU has 48"):
         ops.upfirdn2d(x, f)
     near(ops.upfirdn2d(x, f[:2]), ops.upfirdn2d(x, f[:2]), 0)  # and work goes on
+
+
+def test_planes_larger_than_a_block(rng):
+    """Sums over more pixels than threads, slopes of more numbers than one block takes."""
+    t = {"x": rng.standard_normal((2, 3, 30, 45)), "scale": rng.standard_normal((2, 3))}
+
+    def loss(t):
+        return np.sum(np.square(ops.bias_act(act="lrelu", clamp=1.0, **t)))
+
+    got = grad(loss)(t)
+    with ops.engine("loops"):
+        expected = grad(loss)(t)
+    for name, g in expected.items():
+        near(got[name], g, 1e-12)
 
 
 # ---- networks ------------------------------------------------------------------------------------
@@ -357,13 +371,13 @@ def test_a_failure_is_one_exception_and_not_the_end(rng, settings):
     from minigan.ops.gpu import launch
 
     settings.capability = "61"
-    launch.capability.cache_clear()
+    launch._capability.cache_clear()
     with pytest.raises(
         RuntimeError, match="GPU 0 has compute capability 6.1; the kernels need 7.5"
     ):
         ops.bias_act(x, act="tanh")
     settings.capability = "90"
-    launch.capability.cache_clear()
+    launch._capability.cache_clear()
     wide = put(np.zeros((1, 1, 1, 1 << 27), np.float32))
     with pytest.raises(RuntimeError, match=r"the GPU did not start bias_act: .*invalid argument \(grid \(1, 131072, 1\)"):  # fmt: skip
         ops.bias_act(wide, put(np.zeros(1, np.float32)))

@@ -281,7 +281,7 @@ def test_validate_refuses_what_is_no_exercise(tmp_path):
 def test_the_hand_out_holds_no_answers(tmp_path):
     assert grading("release", "--student", tmp_path / "out").returncode == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"minigan", "notebooks", "exercises", "README.md"} <= names
+    assert {"minigan", "notebooks", "emulator", "exercises", "README.md"} <= names
     assert not names & {"solutions", "tests", "runs", ".git"}
     for path in (tmp_path / "out").rglob("*.ipynb"):
         assert "BEGIN SOLUTION" not in path.read_text() and "HIDDEN TESTS" not in path.read_text()

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
+from emulator import cupy as stand_in
+from emulator import kernel_names
 from minigan.ops.gpu import launch
-from tests.emulator import cupy as stand_in
-from tests.emulator import kernel_names
 
 pytestmark = pytest.mark.slow
 

@@ -9,6 +9,7 @@ import numpy as np
 from minigan.autograd.variable import Node, Variable, name_of, plain
 
 _levels = itertools.count()  # an inner grad starts later, so its level is higher
+from minigan.device import on_gpu
 
 
 def grad(f):
@@ -141,8 +142,8 @@ def check_grads(f, x, order=2, rng=None, eps=1e-5, tol=1e-6):
 
     def difference(f, x, order):
         value, pullback = vjp(f, x)
-        v = np.asarray(rng.standard_normal(value.shape), like=value)
-        direction = tree_map(lambda leaf: np.asarray(rng.standard_normal(leaf.shape), like=leaf), x)
+        v = _random(rng, value)
+        direction = tree_map(lambda leaf: _random(rng, leaf), x)
 
         def along(step):
             return np.sum(v * f(tree_map(lambda leaf, d: leaf + step * d, x, direction)))
@@ -159,6 +160,12 @@ def check_grads(f, x, order=2, rng=None, eps=1e-5, tol=1e-6):
 
     for n in range(1, order + 1):
         f = functools.wraps(f)(difference(f, x, n))
+
+
+def _random(rng, leaf):
+    """Of the leaf's shape, and on its device."""
+    a = rng.standard_normal(leaf.shape)
+    return np.asarray(a, like=leaf) if on_gpu(leaf) else a
 
 
 def tree_map(fn, tree, *others):

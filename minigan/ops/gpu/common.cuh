@@ -2,7 +2,7 @@
 //
 // The files are CUDA C++ without any header, so that NVRTC compiles them wherever it is installed.
 // Memory is named by these aliases instead of bare pointers: on a GPU they are bare pointers; where
-// EMULATED is defined, tests/emulator/cuda.h gives them bounds, and detects races.
+// EMULATED is defined, emulator/cuda.h gives them bounds, and detects races.
 #ifndef EMULATED
 #define KERNEL extern "C" __global__
 #define DEVICE __device__ __forceinline__

@@ -39,7 +39,7 @@ def algorithm(dtype, C, O, taps, pixels, precision):
 
 def _choose(x, C, O, taps, pixels):
     chosen = algorithm(x.dtype, C, O, taps, pixels, chosen_precision())
-    if "tf32" in chosen and capability(cupy().cuda.runtime.getDevice()) < 80:
+    if "tf32" in chosen and capability() < 80:
         raise RuntimeError(
             "ops.precision('tf32') needs a GPU of compute capability 8.0; 'fp16' runs on this one"
         )

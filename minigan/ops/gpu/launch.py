@@ -30,14 +30,13 @@ def options(dtype):
 
 
 @functools.cache
-def _kernel(file, name, dtype, device):
-    return cupy().RawModule(code=source(file), options=options(dtype)).get_function(name)
+def _kernel(cp, file, name, dtype, device):
+    return cp.RawModule(code=source(file), options=options(dtype)).get_function(name)
 
 
 @functools.cache
-def capability(device):
-    """Of GPU number `device`: 80 for 8.0.  Raises: RuntimeError if it is too old."""
-    found = int(cupy().cuda.Device(device).compute_capability)
+def _capability(cp, device):
+    found = int(cp.cuda.Device(device).compute_capability)
     if found < CAPABILITY:
         raise RuntimeError(
             f"GPU {device} has compute capability {found / 10}; the kernels need "
@@ -46,14 +45,20 @@ def capability(device):
     return found
 
 
+def capability():
+    """Of the current GPU: 80 for 8.0.  Raises: RuntimeError if it is too old."""
+    cp = cupy()
+    return _capability(cp, cp.cuda.runtime.getDevice())
+
+
 def launch(file, name, grid, block, arguments, dtype, shared=0):
     """Start a kernel.  arguments: arrays, None (a null pointer), Python ints (int) and floats
     (real), or NumPy scalars as they are.  shared: bytes of dynamic shared memory.
     Raises: RuntimeError if the driver refuses; TypeError for an array of another dtype."""
     cp = cupy()
     device = cp.cuda.runtime.getDevice()
-    capability(device)
-    kernel = _kernel(file, name, np.dtype(dtype), device)
+    _capability(cp, device)
+    kernel = _kernel(cp, file, name, np.dtype(dtype), device)
     if shared > 48 << 10:  # more than every GPU has unasked
         kernel.max_dynamic_shared_size_bytes = shared
     number = np.dtype(dtype).type
@@ -100,11 +105,11 @@ def blocks(work, each):
 
 
 @functools.lru_cache(256)
-def _on_device(content, shape, dtype, device):
-    return cupy().asarray(np.frombuffer(content, dtype).reshape(shape))
+def _on_device(cp, device, content, shape, dtype):
+    return cp.asarray(np.frombuffer(content, dtype).reshape(shape))
 
 
 def constant(a):
     """A small NumPy array, on the GPU: copied the first time, kept for the next."""
-    device = cupy().cuda.runtime.getDevice()
-    return _on_device(a.tobytes(), a.shape, a.dtype, device)
+    cp = cupy()
+    return _on_device(cp, cp.cuda.runtime.getDevice(), a.tobytes(), a.shape, a.dtype)

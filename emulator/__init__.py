@@ -5,8 +5,8 @@
 
 Arguments: NumPy arrays (checked at every index), None for a null pointer, and NumPy scalars.
 
-Where there is no compiler, launches that were recorded are replayed: what they wrote and counted comes
-from a file, which MINIGAN_RECORD=FILE makes, and which must be named by `replay_from`.
+Where there is no compiler, launches that were recorded are replayed: what they wrote and counted
+comes from a file, which MINIGAN_RECORD=FILE makes, and which must be named by `replay_from`.
 """
 
 import atexit
@@ -22,7 +22,8 @@ import subprocess
 import numpy as np
 
 HEADER = pathlib.Path(__file__).parent / "cuda.h"
-CACHE = HEADER.parents[2] / "runs" / "emulator"
+MOST_KEPT = 22000  # numbers in an array; launches with larger ones are not recorded
+CACHE = HEADER.parents[1] / "runs" / "emulator"
 
 
 class Fault(RuntimeError):
@@ -36,9 +37,9 @@ class _Array(ctypes.Structure):  # In and Out of cuda.h
 class _Report(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in (
-            "global_reads", "global_writes", "shared_reads", "shared_writes", "barriers", "traced",
-            "room",
+            "global_reads", "global_writes", "shared_reads", "shared_writes", "barriers",
         )),
+        ("reads_of", ctypes.c_int64 * 64), ("traced", ctypes.c_int64), ("room", ctypes.c_int64),
         ("trace", ctypes.c_void_p),
     ]  # fmt: skip
 
@@ -52,8 +53,9 @@ ACCESS = np.dtype(
 class Report:
     """How often a launch touched memory, in numbers; barriers, counted once a block.
 
-    trace: the first accesses of global memory by block (0, 0, 0): thread, its how manieth access
-    (turn), the argument's position (array), whether written, and the index in the array.
+    reads_of: global reads by the argument's position.  trace: the first accesses of global memory
+    by block (0, 0, 0): thread, how many it had made before (turn), the argument's position (array),
+    whether it wrote, and the index in the array.
     """
 
     global_reads: int
@@ -61,6 +63,7 @@ class Report:
     shared_reads: int
     shared_writes: int
     barriers: int
+    reads_of: np.ndarray
     trace: np.ndarray
 
 
@@ -150,7 +153,8 @@ class Kernel:
         """Run a grid.  shared: bytes of dynamic shared memory; trace: how many accesses to record;
         backwards: threads take their turns in the opposite order.  Returns a `Report`.
         Raises: Fault."""
-        if self._function is not None and not _record_to:
+        large = any(getattr(a, "size", 0) > MOST_KEPT for a in arguments)
+        if self._function is not None and (not _record_to or large):
             return self._run(grid, block, arguments, shared, trace, backwards)
         key = _key(self._source, self.name, grid, block, shared, trace, backwards, *arguments)
         if self._function is None:
@@ -161,8 +165,10 @@ class Kernel:
         except Fault as fault:
             _recorded[f"{key}.fault"] = np.array(str(fault))
             raise
-        _recorded[f"{key}.trace"] = report.trace
-        _recorded[f"{key}.counts"] = np.array(dataclasses.astuple(report)[:-1])
+        *counts, reads_of, accesses = dataclasses.astuple(report)
+        _recorded[f"{key}.counts"] = np.array([*counts, *reads_of])
+        if len(accesses):
+            _recorded[f"{key}.trace"] = accesses
         for i, (old, new) in enumerate(zip(before, arguments, strict=True)):
             if isinstance(new, np.ndarray) and old.tobytes() != new.tobytes():
                 _recorded[f"{key}.{i}"] = new.copy()
@@ -173,13 +179,15 @@ class Kernel:
             raise Fault(str(_recorded[f"{key}.fault"]))
         if f"{key}.counts" not in _recorded:
             raise NotRecorded(
-                f"{self.name}: this launch was not recorded, and to run it the emulator needs a C++ "
-                "compiler: g++ or clang++"
+                f"{self.name}: this launch was not recorded, and to run it the emulator needs a "
+                "C++ compiler: g++ or clang++"
             )
         for i, a in enumerate(arguments):
             if f"{key}.{i}" in _recorded:
                 a[...] = _recorded[f"{key}.{i}"]
-        return Report(*_recorded[f"{key}.counts"].tolist(), trace=_recorded[f"{key}.trace"])
+        counts = _recorded[f"{key}.counts"]
+        accesses = _recorded.get(f"{key}.trace", np.zeros(0, ACCESS))
+        return Report(*counts[:5].tolist(), counts[5:], accesses)
 
     def _run(self, grid, block, arguments, shared, trace, backwards):
         given = [self._argument(i, a) for i, a in enumerate(arguments)]
@@ -192,8 +200,9 @@ class Kernel:
         )
         if fault:
             raise Fault(f"{self.name}: {fault.decode()}")
-        counts = {f.name: getattr(report, f.name) for f in dataclasses.fields(Report)[:-1]}
-        return Report(**counts, trace=accesses[: min(trace, report.traced)])
+        counts = [getattr(report, f.name) for f in dataclasses.fields(Report)[:-2]]
+        reads_of = np.array(report.reads_of)[: len(arguments)]
+        return Report(*counts, reads_of, accesses[: min(trace, report.traced)])
 
     @staticmethod
     def _argument(position, a):

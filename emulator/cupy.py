@@ -1,7 +1,7 @@
 """A stand-in for CuPy, so that the GPU engine runs where there is no GPU.
 
-Arrays are NumPy arrays in disguise, which refuse what CuPy's refuse; kernels run on the emulator. It
-is as strict as a GPU is in silence: fresh memory holds NaN, launches are held to a GPU's limits,
+Arrays are NumPy arrays in disguise, which refuse what CuPy's refuse; kernels run on the emulator.
+It is as strict as a GPU is in silence: fresh memory holds NaN, launches are held to a GPU's limits,
 whatever would wait for the GPU is counted, and a stream that records a graph refuses what CUDA
 refuses then.  `settings` makes it a GPU that fails.
 """
@@ -9,11 +9,12 @@ refuses then.  `settings` makes it a GPU that fails.
 import contextlib
 import dataclasses
 import functools
+import sys
 import types
 
 import numpy as np
 
-from tests import emulator
+import emulator
 
 float32, float64 = np.float32, np.float64
 
@@ -22,6 +23,7 @@ float32, float64 = np.float32, np.float64
 class Settings:
     syncs: int = 0  # how often the CPU waited for the GPU
     launches: int = 0
+    reports: list = dataclasses.field(default_factory=list)  # of the last 1000: (kernel, Report)
     capability: str = "80"
     shared: int = 99 << 10  # bytes of shared memory that a block can get
     memory: float = float("inf")  # the most bytes in one array
@@ -45,6 +47,20 @@ class OutOfMemoryError(MemoryError):
     pass
 
 
+@contextlib.contextmanager
+def instead():
+    """Inside a `with` block this module is what `import cupy` gives."""
+    before = sys.modules.get("cupy")
+    sys.modules["cupy"] = sys.modules[__name__]
+    try:
+        yield settings
+    finally:
+        if before is None:
+            del sys.modules["cupy"]
+        else:
+            sys.modules["cupy"] = before
+
+
 def is_available():
     return settings.available
 
@@ -55,17 +71,18 @@ def _waits(what):
     settings.syncs += 1
 
 
-# ---- arrays ---------------------------------------------------------------------------------------
+# ---- arrays --------------------------------------------------------------------------------------
 
 MATMUL = (np.matmul, np.dot, np.tensordot, np.einsum)  # by way of cuBLAS
 # Functions of NumPy that CuPy has, too; tests compare this with CuPy where it is installed.
 HAS = {
-    "abs", "argmax", "argmin", "asarray", "ascontiguousarray", "arange", "array", "any", "all", "broadcast_to",
-    "clip", "concatenate", "cumsum", "diff", "dot", "einsum", "empty", "empty_like", "expand_dims", "eye",
-    "flip", "full", "full_like", "isfinite", "isnan", "linalg.norm", "linspace", "max", "mean", "min",
-    "moveaxis", "ones", "ones_like", "pad", "prod", "ravel", "repeat", "reshape", "roll", "split", "squeeze",
-    "stack", "std", "sum", "swapaxes", "take", "tensordot", "tile", "trace", "transpose", "var", "where",
-    "zeros", "zeros_like", "amax", "amin", "shape", "ndim", "size", "array_equal", "allclose",
+    "abs", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "array",
+    "array_equal", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate",
+    "cumsum", "diff", "dot", "einsum", "empty", "empty_like", "expand_dims", "eye", "flip",
+    "full", "full_like", "isfinite", "isnan", "linalg.norm", "linspace", "max", "mean", "min",
+    "moveaxis", "ndim", "ones", "ones_like", "pad", "prod", "ravel", "repeat", "reshape",
+    "roll", "shape", "size", "split", "squeeze", "stack", "std", "sum", "swapaxes", "take",
+    "tensordot", "tile", "trace", "transpose", "var", "where", "zeros", "zeros_like",
 }  # fmt: skip
 
 
@@ -278,7 +295,7 @@ def abs(a):
     return _compute(np.abs, (a,), {})
 
 
-# ---- kernels --------------------------------------------------------------------------------------
+# ---- kernels -------------------------------------------------------------------------------------
 
 
 class RawModule:
@@ -304,7 +321,8 @@ class RawKernel:
         arguments = [self._argument(a) for a in args]
 
         def run():
-            self._kernel(grid, block, arguments, shared_mem, backwards=settings.backwards)
+            report = self._kernel(grid, block, arguments, shared_mem, backwards=settings.backwards)
+            settings.reports = [*settings.reports[-999:], (self._kernel.name, report)]
 
         settings.launches += 1
         if settings.recording is not None:
@@ -318,7 +336,7 @@ class RawKernel:
         return None if isinstance(a, np.uintp) and a == 0 else a
 
 
-# ---- streams --------------------------------------------------------------------------------------
+# ---- streams -------------------------------------------------------------------------------------
 
 
 class Stream:

@@ -38,6 +38,7 @@ struct Access {  // of global memory, as a trace records it
 
 struct Report {  // what a launch did
     int64_t global_reads, global_writes, shared_reads, shared_writes, barriers;
+    int64_t reads_of[64];  // by the argument's position
     int64_t traced, room;
     Access* trace;  // of block (0, 0, 0), if there is room
 };
@@ -82,6 +83,7 @@ inline void wait(Waiting what) {
 
 inline void note(int array, int64_t index, bool written) {
     ++(written ? report->global_writes : report->global_reads);
+    if (!written) ++report->reads_of[array];
     int turn = threads[current].turn++;
     if (report->room && !block_index.x && !block_index.y && !block_index.z) {
         if (report->traced < report->room)
