@@ -4,8 +4,8 @@
 // A grid is a loop over blocks.  The threads of a block are fibers: each runs until it must wait for
 // others, at a barrier or in a shuffle.  So a run is the same each time, and what goes wrong is found
 // instead of sometimes happening: an index outside an array, shared memory read before it was written, two
-// threads that touch a number between the same two barriers when one of them writes (a race), a barrier
-// or shuffle that some threads never reach.  The first such fault ends the launch, with its place.
+// threads that touch a number between the same two barriers when one of them writes (a race), two
+// blocks that write to one place, a barrier or shuffle that some threads never reach.  The first such fault ends the launch, with its place.
 #define EMULATED
 #include <ucontext.h>
 
@@ -62,6 +62,7 @@ inline Report* report;
 inline uint64_t slots[MOST][6];  // what lanes show each other
 inline dim3 block_index, block_size, grid_size;
 inline std::vector<std::vector<char>> shared_arrays;
+inline std::vector<int32_t> writers[64];  // of each array's numbers: the block, counted from 1
 inline size_t dynamic_bytes;
 inline void (*body)(void*);
 inline void* body_argument;
@@ -113,6 +114,13 @@ template <class T> struct Out {
         int64_t i;
         void operator=(T v) const {
             note(out.array, i, true);
+            auto& seen = writers[out.array];
+            if (seen.empty()) seen.resize(out.size);
+            int32_t block = 1 + block_index.x + grid_size.x * (block_index.y + grid_size.y * block_index.z);
+            if (seen[i] && seen[i] != block)
+                fail("array " + std::to_string(out.array) + " written at " + std::to_string(i) +
+                     " by another block, too");
+            seen[i] = block;
             out.memory[i] = v;
         }
     };
@@ -253,6 +261,7 @@ const char* launch(void (*kernel)(A...), const unsigned* shape, size_t dynamic, 
     };
     report = into, dynamic_bytes = dynamic, fault.clear(), shared_arrays.clear();
     grid_size = {shape[0], shape[1], shape[2]}, block_size = {shape[3], shape[4], shape[5]};
+    for (auto& seen : writers) seen.clear();
     threads.resize(size_t(shape[3]) * shape[4] * shape[5]);
     stacks.resize(threads.size() * STACK);
     for (unsigned z = 0; z < shape[2]; ++z)

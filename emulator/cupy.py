@@ -259,6 +259,9 @@ class ndarray:
     def sum(self, axis=None, keepdims=False):
         return _compute(np.sum, (self,), {"axis": axis, "keepdims": keepdims})
 
+    def all(self, axis=None):
+        return _compute(np.all, (self,), {"axis": axis})
+
     def max(self, axis=None):
         return _compute(np.max, (self,), {"axis": axis})
 

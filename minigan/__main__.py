@@ -35,8 +35,6 @@ def toy_report(adain_on, seed):
 def start_training(args):
     from minigan import runs
 
-    if args.device == "gpu":
-        raise ValueError("training runs on the CPU only, so far: leave --device gpu out")
     if args.resume and args.config is None:
         config = runs.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
     else:
@@ -53,7 +51,8 @@ def start_training(args):
     for name in ("data", "seed", "kimg"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
-    runs.train(runs.override(config, settings), args.outdir, args.resume, init=args.init)
+    config = runs.override(config, settings)
+    runs.train(config, args.outdir, args.resume, init=args.init, device=args.device)
 
 
 def add_picture_commands(commands):
@@ -191,7 +190,7 @@ def main():
     if args.command in run:
         try:
             run[args.command](args)
-        except (ValueError, OSError, ArithmeticError) as error:
+        except (ValueError, OSError, ArithmeticError, RuntimeError, MemoryError) as error:
             raise SystemExit(f"error: {error}") from None
     elif args.command == "warm":
         from minigan.data import portraits

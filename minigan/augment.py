@@ -17,6 +17,7 @@ import scipy.sparse
 from minigan import ops
 from minigan.autograd import primitive
 from minigan.autograd.variable import plain
+from minigan.device import beside, moved
 
 # Each letter's transforms, all as likely as the rest: pixel blits, general geometry, colour,
 # image-space filtering, noise, cutout.
@@ -61,7 +62,8 @@ def adapt(p, r_t, target, images, kimg):
 def augment(images, p, rng, groups="bgc"):
     """Augment images [N, C, H, W], C 1 or 3, each transform of `groups` with probability p.
 
-    p from 0; rng: numpy.random.Generator; the images may be variables.
+    p from 0; rng: numpy.random.Generator; the images may be variables, on a GPU too, where only the
+    resampling of "b" and "g" takes the way over the CPU.
     Raises: ValueError for unknown groups, or images too small for the filter ("f": 22 pixels).
     """
     if p == 0:
@@ -136,12 +138,14 @@ def apply(images, chosen, draw):
         images = _filter(images, _gains(draw).astype(dtype))
     if "noise" in chosen:
         sigma = draw.half_normal(0.1)[:, None, None, None]
-        images = images + (sigma * draw.pixels(images.shape)).astype(dtype)
+        noise = (sigma * draw.pixels(images.shape)).astype(dtype)
+        images = images + beside(noise, plain(images))
     if "cutout" in chosen:
         size, x, y = draw.box(0.5)
         far_x = np.abs((np.arange(width) + 0.5) / width - x[:, None]) >= size[:, None] / 2
         far_y = np.abs((np.arange(height) + 0.5) / height - y[:, None]) >= size[:, None] / 2
-        images = images * (far_x[:, None, None] | far_y[:, None, :, None]).astype(dtype)
+        kept = (far_x[:, None, None] | far_y[:, None, :, None]).astype(dtype)
+        images = images * beside(kept, plain(images))
     return images
 
 
@@ -262,7 +266,10 @@ def grid_sample(images, back, height, width):
 
 
 # Linear in x, whatever the matrix: its derivative is the transposed matrix.
-_sparse = primitive(lambda x, matrix: matrix @ x, lambda g, matrix: _sparse(g, matrix.T))
+_sparse = primitive(
+    lambda x, matrix: beside(matrix @ moved(x, "cpu"), x),
+    lambda g, matrix: _sparse(g, matrix.T),
+)
 
 
 def _color(chosen, draw, channels):
@@ -291,7 +298,7 @@ def _color(chosen, draw, channels):
 
 def _recolor(images, color):
     n, channels, height, width = images.shape
-    color = color[:, :3].astype(plain(images).dtype)
+    color = beside(color[:, :3].astype(plain(images).dtype), plain(images))
     flat = np.reshape(images, (n, channels, height * width))
     if channels == 1:
         color = color.mean(axis=1, keepdims=True)
@@ -333,7 +340,7 @@ def _gains(draw):
 
 def _filter(images, gains):
     """Σ_b gain_b · band_b along x, and the same along y; reflected at the edges."""
-    bands = _bands()
+    bands, gains = _bands(), beside(gains, plain(images))
     half = bands.shape[1] // 2
     if min(images.shape[2:]) <= half:
         raise ValueError(

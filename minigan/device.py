@@ -48,6 +48,11 @@ def moved(a, device):
     return a.get() if on_gpu(a) else a
 
 
+def beside(a, like):
+    """A NumPy array or None, where `like` is; anything else as it is."""
+    return cupy().asarray(a) if on_gpu(like) and a is not None and not on_gpu(a) else a
+
+
 def with_arrays_on(network, device):
     """A copy of a network with its arrays on "cpu" or "gpu".
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from minigan import files, metrics, training
 from minigan.data import images, portraits
+from minigan.device import cupy
 from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.training import Config
 
@@ -216,7 +217,7 @@ def _hand_on(config, source):
     return {f"b{res}.{name}": value.astype(np.float32) for name, value in new.items()}
 
 
-def train(config, folder, resume=False, on_tick=None, init=None):
+def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
     """Train until config.kimg; returns the last `training.State`.
 
     folder: made if missing.  resume: go on from its checkpoint, which must be of the same config
@@ -224,11 +225,14 @@ def train(config, folder, resume=False, on_tick=None, init=None):
     checkpoint.  init: files whose networks to begin with; see `transfer`.  Ctrl-C saves and
     returns.  A progress bar is shown unless MINIGAN_QUIET=1.
     Raises: ValueError, FileNotFoundError, FileExistsError for a folder, config or data that do not
-    fit; OSError if a checkpoint cannot be written, the older one being intact; training.Diverged.
+    fit; RuntimeError for device "gpu" where there is none; OSError if a checkpoint cannot be
+    written, the older one being intact; training.Diverged.
     """
     folder = pathlib.Path(folder)
     checkpoint = folder / "checkpoint.npz"
     data = open_data(config)
+    if device == "gpu":
+        cupy()  # or say at once what is missing
     if resume:
         state, rows = restore(checkpoint, config)
     else:
@@ -241,6 +245,7 @@ def train(config, folder, resume=False, on_tick=None, init=None):
         reals, _ = data.batch(0, 64)
         images.write_png(folder / "reals.png", images.grid(reals, 8))
         _save(folder, config, state, rows)
+    state = state.to(device)
     bar = tqdm(
         total=config.kimg, initial=state.images / 1000, unit="kimg", disable=_quiet(),
         bar_format="{l_bar}{bar}| {n:.1f}/{total:g} kimg [{elapsed}<{remaining}, "
@@ -260,7 +265,7 @@ def train(config, folder, resume=False, on_tick=None, init=None):
                 if done or state.images // every > before // every:
                     rows = [*rows, tick.row(state)]
                     if config.split_each_tick and splits(state.G_ema):
-                        rows[-1]["w_share"] = split(state.G_ema, config.seed)["w"]
+                        rows[-1]["w_share"] = split(state.G_ema.to("cpu"), config.seed)["w"]
                     _save(folder, config, state, rows)
                     if on_tick is not None:
                         on_tick(state, rows[-1])
@@ -271,7 +276,7 @@ def train(config, folder, resume=False, on_tick=None, init=None):
         return state
     except training.Diverged as error:
         raise training.Diverged(f"{error}; the last good checkpoint is {checkpoint}") from None
-    does_w_matter(state.G_ema, config.seed)
+    does_w_matter(state.G_ema.to("cpu"), config.seed)
     return state
 
 
@@ -302,6 +307,7 @@ class _Tick:
 
 def _save(folder, config, state, rows):
     """The checkpoint, then what can be made anew from it: the log, the grid, perhaps a snapshot."""
+    state = state.to("cpu")
     networks = {"G": state.G, "D": state.D, "G_ema": state.G_ema}
     arrays, numbers = {}, {}
     for field in dataclasses.fields(state):

@@ -16,6 +16,7 @@ import numpy as np
 
 from minigan import augment, autograd, layers, losses, optim, toy
 from minigan.autograd import variable
+from minigan.device import beside, moved
 from minigan.networks import stylegan1, stylegan2, stylegan3
 
 
@@ -138,6 +139,17 @@ class State:
     signs: float = 0.0  # Σ sign D(real) since p last changed …
     signs_count: int = 0  # … of so many logits
 
+    def to(self, device):
+        """A copy with all its arrays on "cpu" or "gpu".  Raises: ValueError, RuntimeError."""
+        changes = {name: getattr(self, name).to(device) for name in ("G", "D", "G_ema")}
+        for name in ("g_adam", "d_adam"):
+            adam = getattr(self, name)
+            parts = {
+                part: {k: moved(a, device) for k, a in adam[part].items()} for part in ("m", "v")
+            }
+            changes[name] = adam | parts
+        return dataclasses.replace(self, **changes)
+
 
 def start(config):
     """The state before the first step."""
@@ -191,6 +203,7 @@ def _advance(config, state, data, rng):
         if config.mirror:
             flips = rng.random(config.batch) < 0.5
             real = np.where(flips[:, None, None, None], real[:, :, :, ::-1], real)
+        real, c = beside(real, state.G.w_avg), beside(c, state.G.w_avg)
         if config.grow:
             real = stylegan1.fade_reals(state.D.config, real)
         state, stats["g_loss"] = _g_main(config, state, data, real, c, rng)
@@ -219,10 +232,11 @@ def _advance(config, state, data, rng):
 # ---- the four phases -----------------------------------------------------------------------------
 
 
-def _latents(config, data, rng, n):
+def _latents(config, state, data, rng, n):
     """z, and labels like those of the data, if it has any."""
     z = rng.standard_normal((n, config.G.z_dim), np.float32)
-    return z, data.labels(rng, n) if config.G.c_dim else None
+    c = data.labels(rng, n) if config.G.c_dim else None
+    return beside(z, state.G.w_avg), beside(c, state.G.w_avg)
 
 
 def _styles(config, G, z, c, rng):
@@ -230,7 +244,7 @@ def _styles(config, G, z, c, rng):
     ws = G.mapping(z, c)
     w_mean = np.mean(ws[:, 0], axis=0)
     if config.mixing_prob and rng.random() < config.mixing_prob:
-        other = G.mapping(rng.standard_normal(z.shape, np.float32), c)
+        other = G.mapping(beside(rng.standard_normal(z.shape, np.float32), z), c)
         ws = toy.style_mix(ws, other, int(rng.integers(1, G.used_ws)))
     return ws, w_mean
 
@@ -260,8 +274,8 @@ def _learn(config, state, which, loss):
             raise
         raise Diverged(f"{which}: {where}") from None
     params, opt = adam.step(network.params, grads, getattr(state, key))
-    bad = [name for name, g in grads.items() if not np.isfinite(g).all()]
-    if bad or not np.isfinite(value) or not all(np.isfinite(p).all() for p in params.values()):
+    bad = _not_finite(grads)
+    if bad or not math.isfinite(value) or _not_finite(params):
         where = _where(lambda: loss(network.params))
         if where is None:
             where = (
@@ -270,6 +284,12 @@ def _learn(config, state, which, loss):
         raise Diverged(f"{which}'s loss is {float(value):.3g}; {where}")
     state = dataclasses.replace(state, **{which: network.replace(params=params), key: opt})
     return state, float(value), aux
+
+
+def _not_finite(arrays):
+    """The names of those that hold NaN or infinity.  A GPU is waited for once, not for each."""
+    finite = moved(np.stack([np.all(np.isfinite(a)) for a in arrays.values()]), "cpu")
+    return [name for name, fine in zip(arrays, finite, strict=True) if not fine]
 
 
 def _where(run):
@@ -289,7 +309,7 @@ def _where(run):
 
 
 def _g_main(config, state, data, real, real_c, rng):
-    z, c = _latents(config, data, rng, config.batch)
+    z, c = _latents(config, state, data, rng, config.batch)
     aug, D = _as_d_sees(config, state, rng), state.D
     relativistic = config.loss == "relativistic"
     real_logits = D(aug(real), real_c) if relativistic else None
@@ -313,9 +333,9 @@ def _g_main(config, state, data, real, real_c, rng):
 
 def _g_path_length(config, state, data, rng):
     n = max(1, config.batch // config.pl_batch_shrink)
-    z, c = _latents(config, data, rng, n)
+    z, c = _latents(config, state, data, rng, n)
     shape = (n, config.G.img_channels, config.G.img_resolution, config.G.img_resolution)
-    y = rng.standard_normal(shape, np.float32)
+    y = beside(rng.standard_normal(shape, np.float32), z)
 
     def loss(params):
         G = state.G.replace(params=params)
@@ -331,7 +351,7 @@ def _g_path_length(config, state, data, rng):
 
 
 def _d_main(config, state, data, real, c, rng):
-    z, fake_c = _latents(config, data, rng, len(real))
+    z, fake_c = _latents(config, state, data, rng, len(real))
     ws, _ = _styles(config, state.G, z, fake_c, rng)
     if isinstance(state.G, stylegan3.Generator):
         fake, G = state.G.with_new_emas(ws)  # the one pass that moves its mean squares
@@ -340,7 +360,7 @@ def _d_main(config, state, data, real, c, rng):
         fake = state.G.synthesis(ws, "random", rng)
     aug = _as_d_sees(config, state, rng)
     real_seen, fake_seen = aug(real), aug(fake)
-    t = rng.random(len(real), np.float32)
+    t = beside(rng.random(len(real), np.float32), real)
 
     def loss(params):
         D = state.D.replace(params=params)
@@ -367,7 +387,7 @@ def _d_r1(config, state, data, real, c, rng):
     weight = config.gamma * config.r1_interval
     sets = [(real, c)]
     if config.loss == "relativistic":  # R2 (Mescheder et al. 2018): the same penalty on fakes
-        z, fake_c = _latents(config, data, rng, len(real))
+        z, fake_c = _latents(config, state, data, rng, len(real))
         ws, _ = _styles(config, state.G, z, fake_c, rng)
         sets.append((state.G.synthesis(ws, "random", rng), fake_c))
 

@@ -39,6 +39,7 @@ KERNEL void both_write(In<real> x, Out<real> y, int n) {
     SHARED(real, tile, 64);
     tile[threadIdx.x / 2] = x[threadIdx.x];
 }
+KERNEL void blocks_write(In<real> x, Out<real> y, int n) { y[threadIdx.x] = x[threadIdx.x]; }
 KERNEL void never_written(In<real> x, Out<real> y, int n) {
     Shared<real> tile = dynamic_shared();
     if (threadIdx.x < 63) tile[threadIdx.x] = x[threadIdx.x];
@@ -88,6 +89,7 @@ FAULTS = [
     ("no_barrier", "shared number 63 read, never written"),
     ("second_barrier_missing", "race: shared number . written while another thread reads it|race: .* read while thread"),
     ("both_write", "race: shared number 0 written by thread 0, too"),
+    ("blocks_write", "array 1 written at 0 by another block, too"),
     ("never_written", "shared number 63 read, never written"),
     ("shared_beyond", "shared array of 64 numbers indexed at 64"),
     ("barrier_for_some", "a barrier or in a shuffle that others never reach"),
@@ -97,7 +99,7 @@ FAULTS = [
 @pytest.mark.parametrize("name, text", FAULTS, ids=[name for name, _ in FAULTS])
 def test_faults_are_found(kernels, name, text):
     with pytest.raises(emulator.Fault, match=f"{name}: .*({text})"):
-        run(kernels, name)
+        run(kernels, name, blocks=2 if name == "blocks_write" else 1)
     run(kernels, "good")  # and the next launch is as good as new
 
 

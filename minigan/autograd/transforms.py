@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from minigan.autograd.variable import Node, Variable, name_of, plain
+from minigan.device import on_gpu
 
 _levels = itertools.count()  # an inner grad starts later, so its level is higher
-from minigan.device import on_gpu
 
 
 def grad(f):
