@@ -2,6 +2,7 @@
 ## make check    a quick proof that this machine runs the course
 ## make test     everything but the slow tests
 ## make slow     the slow tests, and those in a browser (chromium)
+## make gpu      with an NVIDIA GPU and CuPy: every op test on it, then the table benchmarks/gpu.md
 ## make release  exercises/ from solutions/
 ## Each installs what it needs into .venv the first time, and nothing the second.
 
@@ -12,7 +13,7 @@ STAMP := .venv/.installed-from-pyproject
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help lab check test slow lint release environment
+.PHONY: help lab check test slow gpu lint release environment
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +53,13 @@ test: $(STAMP) lint
 
 slow: $(STAMP)
 	$(BIN)/python -m pytest -q -m 'slow or browser' -rs
+
+gpu: $(STAMP)
+	$(BIN)/python -m pytest -q -m gpu -rs
+	@if command -v compute-sanitizer >/dev/null; then \
+	    compute-sanitizer --error-exitcode 1 $(BIN)/python -m pytest -q -m gpu tests/test_gpu.py; \
+	else echo "compute-sanitizer is not here: kernels ran, but nobody watched their memory."; fi
+	$(BIN)/python benchmarks/gpu.py > benchmarks/gpu.md.new && mv benchmarks/gpu.md.new benchmarks/gpu.md
 
 release: $(STAMP)
 	$(BIN)/python -m minigan.grading release

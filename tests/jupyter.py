@@ -43,13 +43,14 @@ def chromium():
 
 
 class Lab:
-    """A server on a copy of the notebooks."""
+    """A server on a copy of the notebooks and what they need beside them."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
 
     def __enter__(self):
-        shutil.copytree(ROOT / "notebooks", self.folder / "notebooks")
+        for name in ("notebooks", "emulator"):  # a lesson runs the second
+            shutil.copytree(ROOT / name, self.folder / name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]

@@ -149,6 +149,7 @@ def test_fp16_takes_numbers_of_any_size(rng):
     with ops.precision("fp16"):
         near(ops.conv2d(x, w), exact, 1e-3)
         near(ops.conv2d(0 * x, w), 0 * exact, 0)
+        near(ops.conv2d(1e-40 * x, w), 0 * exact, 0)  # as nothing, and not as 1/0
         dx = grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x)
     near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
 

@@ -96,7 +96,7 @@ DEVICE int sum_column(int e) {
 // Before they are rounded to f16, numbers are divided by the largest magnitude among them, and the sums
 // multiplied by it: what lies in [−1, 1] does not overflow.  (StyleGAN2-ADA scales its weights and
 // styles beforehand for the same reason.)
-DEVICE float nonzero(float largest) { return largest > 0 ? largest : 1; }
+DEVICE float nonzero(float largest) { return largest > 1e-30f ? largest : 1; }
 
 template <bool HALF>
 DEVICE void conv_tensor(In<float> x, In<float> w, In<float> styles, Out<float> y, int splits,
@@ -110,7 +110,7 @@ DEVICE void conv_tensor(In<float> x, In<float> w, In<float> styles, Out<float> y
     Pixel mine = pixel_of(p0 + line, CONV_ARGS);
     int slices = (C + BK - 1) / BK, steps = KH * KW * slices;
     int last = (long long)steps * (split + 1) / splits, o = o0 + line;
-    float x_by = HALF ? 1 / nonzero(x_max[0]) : 1;
+    float x_largest = HALF ? nonzero(x_max[0]) : 1, x_by = 1 / x_largest;
     float w_by = HALF && o < O ? 1 / nonzero(w_max[group * O + o]) : 1;
     float sums[32] = {};
     for (int step = (long long)steps * split / splits; step < last; ++step) {
@@ -140,7 +140,7 @@ DEVICE void conv_tensor(In<float> x, In<float> w, In<float> styles, Out<float> y
         if (output < O && pixel.exists) {
             output += group * O;
             float sum = sums[e];
-            if (HALF) sum = sum * nonzero(x_max[0]) * nonzero(w_max[output]);
+            if (HALF) sum = sum * x_largest * nonzero(w_max[output]);
             store(sum, pixel, output, split, splits, y, CONV_ARGS, FINISH_ARGS);
         }
     }
@@ -169,7 +169,8 @@ DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits,
     int group = blockIdx.z / splits / (KH * KW);
     long long plane = (long long)OH * OW, pixels = N * plane;
     long long steps = (pixels + BK - 1) / BK, last = steps * (split + 1) / splits;
-    float x_by = HALF ? 1 / nonzero(x_max[0]) : 1, g_by = HALF ? 1 / nonzero(g_max[0]) : 1;
+    float x_largest = HALF ? nonzero(x_max[0]) : 1, x_by = 1 / x_largest;
+    float g_largest = HALF ? nonzero(g_max[0]) : 1, g_by = 1 / g_largest;
     float sums[32] = {};
     for (long long step = steps * split / splits; step < last; ++step) {
         for (int line = thread / WORDS; line < TILE; line += threads / WORDS) {
@@ -197,7 +198,7 @@ DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits,
         int o = o0 + sum_row(e), c = c0 + sum_column(e);
         if (o < O && c < C) {
             float sum = sums[e];
-            if (HALF) sum = sum * nonzero(x_max[0]) * nonzero(g_max[0]);
+            if (HALF) sum = sum * x_largest * g_largest;
             long long weight = ((long long)(group * O + o) * C + c) * KH * KW + tap;
             dw[(long long)split * groups * O * C * KH * KW + weight] = sum;
         }
