@@ -156,7 +156,12 @@ def check_grads(f, x, order=2, rng=None, eps=1e-5, tol=1e-6):
                 f"check_grads: {name_of(f)}, order {order}: the derivative along a random "
                 f"direction is {got:.6g}; differences give {expected:.6g}"
             )
-        return lambda y: np.concatenate([np.ravel(g) for _, g in _leaves(vjp(f, y)[1](v))])
+
+        def pulled(y):
+            _, back = vjp(f, y)
+            return np.concatenate([np.ravel(g) for _, g in _leaves(back(v))])
+
+        return pulled
 
     for n in range(1, order + 1):
         f = functools.wraps(f)(difference(f, x, n))
