@@ -104,7 +104,7 @@ def blocks(work, each):
     return -(-work // each)
 
 
-@functools.lru_cache(256)
+@functools.cache  # for good: a graph may go on reading one
 def _on_device(cp, device, content, shape, dtype):
     return cp.asarray(np.frombuffer(content, dtype).reshape(shape))
 
