@@ -150,10 +150,10 @@ def test_fp16_takes_numbers_of_any_size(rng):
         near(ops.conv2d(x, w), exact, 1e-3)
         near(ops.conv2d(0 * x, w), 0 * exact, 0)
         near(ops.conv2d(1e-40 * x, w), 0 * exact, 0)  # as nothing, and not as 1/0
-        styles = 1e3 * rng.standard_normal((1, 16), dtype=np.float32)
-        styled = ops.conv2d(x / 1000, w, styles=styles)
+        styles = 1e6 * rng.standard_normal((1, 16), dtype=np.float32)
+        styled = ops.conv2d(1e-6 * x, w, styles=styles)
         dx = grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x)
-    near(styled, ops.conv2d(x / 1000, w, styles=styles), 1e-3)
+    near(styled, ops.conv2d(1e-6 * x, w, styles=styles), 1e-3)
     near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
 
 
