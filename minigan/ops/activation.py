@@ -104,25 +104,15 @@ def bias_act(
     Raises: TypeError for other types; ValueError for an unknown act, or a b that does not fit.
     """
     check.array("bias_act", "x", x, None)
-    return _bias_act(
-        x, dim, **_checked("bias_act", x.shape, x, dim, b, act, alpha, gain, clamp, scale, noise)
-    )
+    args = _checked("bias_act", x.shape, x, dim, b, act, alpha, gain, clamp, scale, noise)
+    return _bias_act(x, dim, **args)
 
 
 def _checked(
-    who,
-    shape,
-    x,
-    dim=1,
-    b=None,
-    act="linear",
-    alpha=None,
-    gain=None,
-    clamp=None,
-    scale=None,
+    who, shape, x, dim=1, b=None, act="linear", alpha=None, gain=None, clamp=None, scale=None,
     noise=None,
-):
-    """bias_act's arguments for an array of this shape and x's dtype, with their defaults."""
+):  # fmt: skip
+    """bias_act's arguments for an array of this shape, and of x's dtype, with their defaults."""
     if not isinstance(act, str) or act not in ACTIVATIONS:
         raise ValueError(f"{who}: act is {act!r}; expected one of {', '.join(ACTIVATIONS)}")
     _, default_alpha, default_gain = ACTIVATIONS[act]
@@ -175,6 +165,9 @@ def _bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise):
 # ---- bias_act as the end of another operation ----------------------------------------------------
 
 
+ARGUMENTS = ("b", "act", "alpha", "gain", "clamp", "scale", "noise")
+
+
 @dataclasses.dataclass(frozen=True)
 class Ending:
     arguments: dict  # of bias_act, checked
@@ -185,7 +178,12 @@ def ending(who, shape, x, finish, *others):
     """finish, arguments of bias_act or None, for a result of this shape made of x and others."""
     if finish is None:
         return None
-    arguments = _checked(who, shape, x, **finish)
+    if not isinstance(finish, dict) or not finish.keys() <= set(ARGUMENTS):
+        came = sorted(finish) if isinstance(finish, dict) else check.describe(finish)
+        raise TypeError(
+            f"{who}: finish is {came}; expected a dict of bias_act's {', '.join(ARGUMENTS)}"
+        )
+    arguments = _checked(f"{who}, finish", shape, x, **finish)
     recording = Variable in map(type, (x, *others, *arguments.values()))
     return Ending(arguments, on_gpu(x) and not recording and chosen() != "loops")
 
@@ -206,4 +204,4 @@ def dense(x, w, **finish):
     end = ending("dense", (x.shape[0], w.shape[0]), x, finish, w)
     if end.fused:
         return kernels(x).dense(x, w, end.arguments)
-    return finished(x @ w.T, end) if finish else x @ w.T
+    return finished(x @ w.T, end if finish else None)
