@@ -95,11 +95,11 @@ class Generator(_Network, toy.Generator):
     img_channels = property(lambda self: self.config.img_channels)
 
     def compile(self, batch, truncation_psi=1, truncation_cutoff=None, noise_mode="const"):
-        """A function z [batch, z_dim] -> images, as `self` with these arguments draws them bit for
-        bit, but all launches as one CUDA graph.  z: a CuPy array of the parameters' dtype.
+        """A function of z [batch, z_dim], and of labels c where the network has some, to images: as
+        `self` with these arguments draws them, bit for bit, but all launches as one CUDA graph.
 
-        What it draws with are today's parameters, at their place in memory.  StyleGAN2 without
-        labels; StyleGAN1 and 3 multiply matrices by cuBLAS, which CuPy does not record.
+        z, c: CuPy arrays of the parameters' dtype.  What it draws with are today's parameters, at
+        their place in memory.
         Raises: RuntimeError for a network on the CPU, or one that cannot be recorded; ValueError.
         """
         if not on_gpu(self.w_avg):
@@ -114,12 +114,14 @@ class Generator(_Network, toy.Generator):
         from minigan.ops.gpu.graph import Graph  # the only room that needs CuPy
 
         args = {"truncation_psi": truncation_psi, "truncation_cutoff": truncation_cutoff}
-        z = np.zeros_like(self.w_avg, shape=(batch, self.z_dim))
-        graph = Graph(lambda z: self(z, noise_mode=noise_mode, **args), z)
+        sizes = (self.z_dim, self.c_dim) if self.c_dim else (self.z_dim,)
+        examples = [np.zeros_like(self.w_avg, shape=(batch, n)) for n in sizes]
+        graph = Graph(lambda *zc: self(*zc, noise_mode=noise_mode, **args), *examples)
 
-        def draw(z):
+        def draw(z, c=None):
             toy.check_array("z", z, (batch, self.z_dim), like=self.w_avg)
-            return graph(z)
+            c = self._label(c, batch, z)
+            return graph(z) if c is None else graph(z, c)
 
         return draw
 

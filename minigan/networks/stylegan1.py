@@ -16,7 +16,7 @@ import numpy as np
 from minigan import toy
 from minigan.layers import given, minibatch_stddev
 from minigan.networks import base
-from minigan.ops import bias_act, conv2d, downsample2d, filter2d, upsample2d
+from minigan.ops import bias_act, conv2d, dense, downsample2d, filter2d, upsample2d
 from minigan.toy import normal, zeros
 
 SQRT2 = math.sqrt(2)  # makes up for what the leaky ReLU removes
@@ -99,6 +99,13 @@ def _conv(params, name, x, gain=SQRT2):
     return conv2d(x, weight, padding=weight.shape[2] // 2)
 
 
+def _dense(params, name, x, gain=1.0, lr_multiplier=1.0, act="linear"):
+    """Equalised, as the toy's: the gain belongs to the weights here, not to the activation."""
+    weight = params[f"{name}.weight"]
+    weight = weight * (gain * lr_multiplier / math.sqrt(weight.shape[1]))
+    return dense(x, weight, b=params[f"{name}.bias"] * lr_multiplier, act=act, gain=1.0)
+
+
 def adain(x, style):
     """Normalise each map, then scale and shift it (Eq. 1): x [N, C, H, W], style [N, 2·C]."""
     n, c, h, w = x.shape
@@ -108,12 +115,10 @@ def adain(x, style):
 
 def mapping(params, config, z, c=None):
     """z [N, z_dim], labels c [N, c_dim] or None -> w [N, w_dim]."""
-    x = z if c is None else np.concatenate([z, c @ params["mapping.embed.weight"].T], axis=1)
+    x = z if c is None else np.concatenate([z, dense(c, params["mapping.embed.weight"])], axis=1)
     x = toy.pixel_norm(x)
     for i in range(config.num_layers):
-        x = toy.leaky_relu(
-            toy.dense(params, f"mapping.fc{i}", x, math.sqrt(2), config.lr_multiplier)
-        )
+        x = _dense(params, f"mapping.fc{i}", x, SQRT2, config.lr_multiplier, "lrelu")
     return x
 
 
@@ -172,7 +177,7 @@ def synthesis(params, config, ws, noises):
         if layer in noises:
             x = x + noises[layer] * params[f"{name}.noise_strength"][:, None, None]
         x = _lrelu(params, name, x)
-        x = adain(x, toy.dense(params, f"{name}.affine", ws[:, i]))
+        x = adain(x, _dense(params, f"{name}.affine", ws[:, i]))
     img = _to_rgb(params, f"synthesis.b{top}.torgb", x)
     return _repeat(img if low is None else faded(config, low, img), whole)
 
@@ -250,8 +255,8 @@ def discriminate(params, config, img, c=None):
     if config.mbstd_num_channels > 0:
         x = minibatch_stddev(x, config.mbstd_group_size, config.mbstd_num_channels)
     x = _lrelu(params, "b4.conv", _conv(params, "b4.conv", x))
-    x = toy.dense(params, "b4.fc", np.reshape(x, (x.shape[0], -1)), SQRT2)
-    scores = toy.dense(params, "b4.out", toy.leaky_relu(x))
+    x = _dense(params, "b4.fc", np.reshape(x, (x.shape[0], -1)), SQRT2, act="lrelu")
+    scores = _dense(params, "b4.out", x)
     return scores if c is None else np.sum(scores * c, axis=1, keepdims=True)
 
 

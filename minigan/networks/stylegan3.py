@@ -20,7 +20,7 @@ import numpy as np
 from minigan import filters, layers, toy
 from minigan.layers import dense
 from minigan.networks import base, stylegan2
-from minigan.ops import bias_act, filtered_lrelu
+from minigan.ops import bias_act, conv2d, filtered_lrelu
 from minigan.toy import normal, zeros
 
 Discriminator, DiscriminatorConfig = stylegan2.Discriminator, stylegan2.DiscriminatorConfig
@@ -175,6 +175,11 @@ def schedule(config):
 # ---- the generator -------------------------------------------------------------------------------
 
 
+def _times(a, b):
+    """a @ b for a sum of two products: [..., I, 2] and [..., 2, J]."""
+    return a[..., :, :1] * b[..., :1, :] + a[..., :, 1:] * b[..., 1:, :]
+
+
 def fourier_features(params, buffers, config, w):
     """w [N, w_dim] -> [N, C, S, S]: sines of fixed frequencies, turned and moved as w says (§3.2).
 
@@ -188,17 +193,18 @@ def fourier_features(params, buffers, config, w):
     r_c, r_s = t[:, 0], t[:, 1]
     turn = np.stack([np.stack([r_c, -r_s], axis=1), np.stack([r_s, r_c], axis=1)], axis=1)
     user, freqs = buffers[f"{name}.transform"], buffers[f"{name}.freqs"]
-    moved = turn @ (user[..., :2, 2:] - t[:, 2:, None])  # [N, 2, 1]
-    phases = buffers[f"{name}.phases"][:, None] + freqs @ moved  # [N, C, 1]
-    freqs = freqs @ (turn @ user[..., :2, :2])  # [N, C, 2]
+    moved = _times(turn, user[..., :2, 2:] - t[:, 2:, None])  # [N, 2, 1]
+    phases = buffers[f"{name}.phases"][:, None] + _times(freqs, moved)  # [N, C, 1]
+    freqs = _times(freqs, _times(turn, user[..., :2, :2]))  # [N, C, 2]
     lengths = np.sqrt(np.sum(np.square(freqs), axis=2, keepdims=True))
     band = config.first_cutoff
     amplitudes = np.clip(1 - (lengths - band) / (rate / 2 - band), 0.0, 1.0)
     p = ((np.arange(size, dtype=w.dtype, like=w) + 0.5) - size / 2) / rate  # beyond ±½: the margin
     p = np.stack([np.tile(p, size), np.repeat(p, size)])  # [2, S·S]: x, y
-    x = np.sin(2 * math.pi * (freqs @ p + phases)) * amplitudes
-    x = params[f"{name}.weight"] * (1 / math.sqrt(channels)) @ x
-    return layers.given(name, np.reshape(x, (w.shape[0], channels, size, size)))
+    x = np.sin(2 * math.pi * (_times(freqs, p) + phases)) * amplitudes
+    x = np.reshape(x, (w.shape[0], channels, size, size))
+    weight = params[f"{name}.weight"] * (1 / math.sqrt(channels))
+    return layers.given(name, conv2d(x, weight[:, :, None, None]))  # mixes channels
 
 
 def synthesis_layer(params, buffers, config, layer, x, w, magnitude):
