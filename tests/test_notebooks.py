@@ -1,7 +1,10 @@
 """What every lesson promises, read from the files; that they run is `pytest --nbval notebooks`."""
 
+import os
 import pathlib
 import re
+import subprocess
+import sys
 import textwrap
 import tomllib
 
@@ -128,3 +131,15 @@ def test_the_sources_it_shows_are_those_of_the_package(path):
                     found[0]
                 )
     assert seen == sum(bool(SHOWN.search(cell.source)) for cell in code_cells(path))
+
+
+@pytest.mark.slow
+def test_without_a_compiler_recorded_launches_are_replayed(tmp_path):
+    """If this fails after a kernel or lesson 07 has changed, record anew:
+    MINIGAN_RECORD=$PWD/notebooks/results/emulator.npz python tools/run_lessons.py notebooks/07*"""
+    (tmp_path / "python3").symlink_to(sys.executable)  # and nothing else is found
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval",
+               "notebooks/07_the_same_on_a_gpu.ipynb"]  # fmt: skip
+    env = os.environ | {"PATH": str(tmp_path)}
+    run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-4000:]

@@ -134,6 +134,7 @@ DEVICE void conv_tensor(In<float> x, In<float> w, In<float> styles, Out<float> y
         multiply<HALF>(weights, samples, sums);
         __syncthreads();
     }
+#pragma unroll  // so that sums stay in registers, which have no addresses
     for (int e = 0; e < 32; ++e) {
         int output = o0 + sum_row(e);
         Pixel pixel = pixel_of(p0 + sum_column(e), CONV_ARGS);
@@ -194,6 +195,7 @@ DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits,
         multiply<HALF>(grads, samples, sums);
         __syncthreads();
     }
+#pragma unroll
     for (int e = 0; e < 32; ++e) {
         int o = o0 + sum_row(e), c = c0 + sum_column(e);
         if (o < O && c < C) {

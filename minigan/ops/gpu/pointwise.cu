@@ -7,10 +7,16 @@ KERNEL void bias_act(In<real> x, Out<real> y, int channels, int inner, FINISH_PA
     int plane = blockIdx.x, n = plane / channels, c = plane % channels;
     long long start = (long long)plane * inner;
     int first = blockIdx.y * blockDim.x * 4 + threadIdx.x;
+    real v[4];
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {  // four independent loads in flight; neighbours stay together
+    for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
         int i = first + k * blockDim.x;
-        if (i < inner) y[start + i] = finish(x[start + i], n, c, channels, i, inner, FINISH_ARGS);
+        v[k] = i < inner ? x[start + i] : real(0);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        int i = first + k * blockDim.x;
+        if (i < inner) y[start + i] = finish(v[k], n, c, channels, i, inner, FINISH_ARGS);
     }
 }
 

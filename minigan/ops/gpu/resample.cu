@@ -22,12 +22,12 @@ DEVICE void load_tile(In<real> x, Shared<real> tile, int i0, int j0, int rows, i
     __syncthreads();
 }
 
-// f [ty, tx], a correlation kernel.  U, D, T: rates and taps where they are known when this is
-// compiled, so that loops unroll; 0 where they are arguments.
-template <int U, int D, int T>
+// f [ty, tx], a correlation kernel.  U, T: rate (at D = 1) and taps where they are known when this is
+// compiled, so that loops unroll; 0 where all are arguments.
+template <int U, int T>
 DEVICE void upfirdn(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
     Shared<real> tile = dynamic_shared();
-    const int ux = U ? U : ux_, uy = U ? U : uy_, dx = D ? D : dx_, dy = D ? D : dy_;
+    const int ux = U ? U : ux_, uy = U ? U : uy_, dx = U ? 1 : dx_, dy = U ? 1 : dy_;
     const int tx = T ? T : tx_, ty = T ? T : ty_;
     const int tile_w = T ? 32 : tile_w_, tile_h = T ? 32 : tile_h_;
     int top = blockIdx.z * tile_h, left = blockIdx.y * tile_w, plane = blockIdx.x;
@@ -59,17 +59,52 @@ DEVICE void upfirdn(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH
         tile_w_, tile_h_
 
 KERNEL void upfirdn2d(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
-    upfirdn<0, 0, 0>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
+    upfirdn<0, 0>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
+// Without upsampling all outputs take the same taps, so a thread can keep those in registers, and
+// compute four outputs below each other: a sample that it has loaded serves up to four of them.
+template <int D, int T>
+DEVICE void filter_strips(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
+    Shared<real> tile = dynamic_shared();
+    int top = blockIdx.z * 32, left = blockIdx.y * 32, plane = blockIdx.x;
+    constexpr int rows = 31 * D + T, columns = rows;
+    real taps[T * T], sums[4] = {};
+#pragma unroll
+    for (int k = 0; k < T * T; ++k) taps[k] = f[k];
+    load_tile(x, tile, top * D - y0, left * D - x0, rows, columns, H, W);
+    int row = threadIdx.x / 32 * 4, at = row * D * columns + threadIdx.x % 32 * D;
+#pragma unroll
+    for (int a = 0; a < 3 * D + T; ++a) {
+#pragma unroll
+        for (int b = 0; b < T; ++b) {
+            real v = tile[at + a * columns + b];
+#pragma unroll
+            for (int r = 0; r < 4; ++r) {
+                if (a - r * D >= 0 && a - r * D < T) sums[r] += taps[(a - r * D) * T + b] * v;
+            }
+        }
+    }
+    int j = left + threadIdx.x % 32;
+#pragma unroll
+    for (int r = 0; r < 4; ++r) {
+        int i = top + row + r;
+        if (i < OH && j < OW) {
+            long long pixel = (long long)i * OW + j, pixels = (long long)OH * OW;
+            y[plane * pixels + pixel] = finish(sums[r], plane / channels, plane % channels,
+                                               channels, pixel, pixels, FINISH_ARGS);
+        }
+    }
+}
+
 // StyleGAN2's three, with its filter of four taps.
 KERNEL void upfirdn2d_up2(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
-    upfirdn<2, 1, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
+    upfirdn<2, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
 KERNEL void upfirdn2d_down2(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
-    upfirdn<1, 2, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
+    filter_strips<2, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
 KERNEL void upfirdn2d_same(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
-    upfirdn<1, 1, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
+    filter_strips<1, 4>(x, f, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
 
 // The same for f = fy ⊗ fx: along the rows into a second tile, then along the columns; tx + ty products
