@@ -464,3 +464,20 @@ def test_the_graph_is_gone_after_use():
         assert seen[0]() is None
     finally:
         gc.enable()
+
+
+def test_what_all_vjps_share_is_applied_once():
+    """f(x, y) = sin(3x + y): the cosine belongs to both arguments."""
+    count = []
+
+    def first(g, x, y):
+        count.append(1)
+        return g * np.cos(3 * x + y)
+
+    f = primitive(lambda x, y: np.sin(3 * x + y), (lambda g: 3 * g, lambda g: g), first)
+    t = {"x": np.array([0.3, -1.0]), "y": np.array([2.0, 0.1])}
+    grads = grad(lambda t: np.sum(f(t["x"], t["y"])))(t)
+    np.testing.assert_allclose(grads["x"], 3 * np.cos(3 * t["x"] + t["y"]))
+    np.testing.assert_allclose(grads["y"], np.cos(3 * t["x"] + t["y"]))
+    assert len(count) == 1
+    check_grads(lambda t: np.square(f(t["x"], t["y"])), t, order=3)

@@ -240,12 +240,13 @@ def test_bias_act_to_second_order(act, alpha, clamp, rng):
     check_grads(lambda t: np.square(ops.bias_act(t["x"], t["b"], **args)), t, rng=rng)
 
 
-def test_scale_and_noise_have_derivatives(rng):
+@pytest.mark.parametrize("act", ["swish", "lrelu", "linear"])
+def test_scale_and_noise_have_derivatives(act, rng):
     t = {
         "x": rng.standard_normal((2, 3, 4, 4)), "b": rng.standard_normal(3),
         "scale": rng.standard_normal((2, 3)), "noise": rng.standard_normal((1, 1, 4, 4)),
     }  # fmt: skip
-    check_grads(lambda t: ops.bias_act(act="swish", **t), t, rng=rng)
+    check_grads(lambda t: np.square(ops.bias_act(act=act, clamp=1.5, **t)), t, rng=rng)
 
 
 @pytest.mark.parametrize("args", [

@@ -39,17 +39,19 @@ class Rule:
     The first parameter of a vjp is the gradient `g` of the result; the names of the others say what
     the node keeps: arguments of `fn` by name (x and y for a ufunc), `ans` for the result,
     `in_shape` for the argument's shape, `index` for its position.  An optional argument of `fn`
-    that no vjp names is not supported, and raises.
+    that no vjp names is not supported, and raises.  `first`, if there is one, is a vjp that all
+    share: it is applied once, and they get its result for g.
     """
 
-    def __init__(self, fn, vjps):
+    def __init__(self, fn, vjps, first=None):
         ufunc = isinstance(fn, np.ufunc)
         parameters = [] if ufunc else list(inspect.signature(fn).parameters.values())
         self.fn = fn
         self.names = ["x", "y"] if ufunc else [p.name for p in parameters]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.vjps = [vjp and (vjp, self._kept(vjp)) for vjp in vjps]
-        named = {name for vjp in self.vjps if vjp for _, name, _ in vjp[1]}
+        self.first = first and (first, self._kept(first))
+        named = {name for vjp in (*self.vjps, self.first) if vjp for _, name, _ in vjp[1]}
         self.optional = set() if ufunc else named | set(self.names[: len(vjps)])
 
     def _kept(self, vjp):
@@ -96,7 +98,7 @@ class Rule:
             raise TypeError(f"{name_of(self.fn)}: pass variables by position, not by name")
 
 
-def primitive(fn, vjp):
+def primitive(fn, vjp, first=None):
     """Teach `grad` the function `fn`; the only way a rule enters the table.
 
     fn: a NumPy function, or any function of arrays that returns one array.
@@ -104,10 +106,11 @@ def primitive(fn, vjp):
         argument (None for constants); with `*args` the last serves them all.  Its parameters' names
         choose what is kept, see `Rule`.  Written in differentiable functions, it can itself be
         differentiated.  Broadcasting is undone for it.
+    first: a vjp of what is last in fn and common to all arguments; the others get its result as g.
     Returns: `fn`, differentiable.  (NumPy's functions dispatch by themselves: np.sin stays np.sin.)
     Raises: TypeError if vjp asks for a name that fn does not have.
     """
-    rule = Rule(fn, vjp if isinstance(vjp, tuple) else (vjp,))
+    rule = Rule(fn, vjp if isinstance(vjp, tuple) else (vjp,), first)
     if isinstance(fn, np.ufunc) or (getattr(fn, "__module__", "") or "").startswith("numpy"):
         RULES[fn] = rule
         return fn
@@ -143,7 +146,12 @@ def record(rule, args, kwargs):
             value = values[i]
             saved = rule.save(i, kept, values, kwargs, ans) if kept else ()
             edges.append((a.node, vjp, saved, value.shape, value.dtype, rule.fn))
-    return Variable(ans, Node(level, edges))
+    node = Node(level, edges)
+    if rule.first:  # a node between: what the others see of the result
+        vjp, kept = rule.first
+        saved = rule.save(0, kept, values, kwargs, ans)
+        node = Node(level, [(node, vjp, saved, ans.shape, ans.dtype, rule.fn)])
+    return Variable(ans, node)
 
 
 def plain(tree, level=-1):

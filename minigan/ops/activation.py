@@ -85,6 +85,22 @@ _pixel_dot = primitive(lambda x, y: kernels(x).pixel_dot(*native(x, y)), (
 ))  # fmt: skip
 
 
+def _layer_plain(x, scale, noise, b, slope, gain, clamp):
+    extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
+    return kernels(x).scale_noise_act(*native(x), *extra, slope, gain, clamp)
+
+
+# Both in one pass: the end of a layer.
+_layer = primitive(_layer_plain, (
+    lambda g, scale: g if scale is None else _affine(g, scale, None, None),
+    lambda g, x: _pixel_dot(g, x),
+    lambda g: np.sum(g, axis=1, keepdims=True),
+    lambda g: np.sum(g, axis=(0, 2, 3)),
+),
+    first=lambda g, ans, slope, gain, clamp: _act_slope(g, stop_gradient(ans), slope, gain, clamp),
+)  # fmt: skip
+
+
 def scale_channels(x, scale):
     """x [N, C, H, W] times scale [N, C], variables or not."""
     if chosen() == "loops":
@@ -146,9 +162,9 @@ def _bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise):
         return kernels(x).bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise)
     slow = chosen() == "loops" or slope < 0 or gain <= 0
     if recording and not slow and x.ndim == 4 and dim == 1:
-        if any(a is not None for a in (scale, noise, b)):
-            x = _affine(x, scale, noise, b)
-        return x if slope == gain == 1 and clamp is None else _act(x, slope, gain, clamp)
+        if slope == gain == 1 and clamp is None:
+            return x if b is scale is noise is None else _affine(x, scale, noise, b)
+        return _layer(x, scale, noise, b, slope, gain, clamp)
     if slow or recording or x.ndim != 4 or dim != 1:
         x = x if scale is None else x * scale[:, :, None, None]
         x = x if noise is None else x + noise
