@@ -15,6 +15,7 @@ import types
 import numpy as np
 
 import emulator
+from minigan import device
 
 float32, float64 = np.float32, np.float64
 
@@ -49,16 +50,12 @@ class OutOfMemoryError(MemoryError):
 
 @contextlib.contextmanager
 def instead():
-    """Inside a `with` block this module is what `import cupy` gives."""
-    before = sys.modules.get("cupy")
-    sys.modules["cupy"] = sys.modules[__name__]
+    """Inside a `with` block this module takes CuPy's place in the package."""
+    before = device.use(sys.modules[__name__])
     try:
         yield settings
     finally:
-        if before is None:
-            del sys.modules["cupy"]
-        else:
-            sys.modules["cupy"] = before
+        device.use(before)
 
 
 def is_available():

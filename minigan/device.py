@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 
 DEVICES = ("cpu", "gpu")
+_instead = None
 
 
 def on_gpu(a):
@@ -20,13 +21,24 @@ def kind_of(a):
     return f"{type(a).__module__}.{type(a).__qualname__}"
 
 
+def use(module):
+    """Let `module` take CuPy's place (None: CuPy itself); returns what had it before.
+
+    For the emulator, which computes what a GPU would.  sys.modules stays as it is: parts of CuPy
+    that are imported later would find a stranger there.
+    """
+    global _instead
+    before, _instead = _instead, module
+    return before
+
+
 def cupy():
     """The CuPy module, ready to use.
 
     Raises: RuntimeError that says what is missing: the package, or a GPU and its driver.
     """
     try:
-        module = importlib.import_module("cupy")
+        module = importlib.import_module("cupy") if _instead is None else _instead
     except ImportError as error:
         raise RuntimeError(
             "the GPU needs CuPy, which cannot be imported here; install it with "

@@ -4,38 +4,27 @@
 look at them by `get`.
 """
 
-import sys
-
 import numpy as np
 
-from minigan.device import on_gpu
+from emulator import cupy
+from minigan.device import moved, on_gpu, use
 
 current = "cpu"  # or "emulator", "gpu"
 
 
 def move_to(device):
-    """Let later arrays be there; the emulator takes CuPy's place among the imported modules."""
+    """Let later arrays be there; the emulator takes CuPy's place."""
     global current
     current = device
-    forget = [name for name in sys.modules if name.startswith("minigan.ops.gpu")]
-    if device == "emulator":
-        from emulator import cupy
-
-        sys.modules["cupy"] = cupy
-        cupy.settings.__init__()
-    elif getattr(sys.modules.get("cupy"), "__name__", "") == "emulator.cupy":
-        del sys.modules["cupy"]
-        for name in forget:  # what they compiled was for the emulator
-            del sys.modules[name]
+    use(cupy if device == "emulator" else None)
+    cupy.settings.__init__()
 
 
 def put(a):
     """A NumPy array, on the current device."""
     if current == "cpu":
         return a
-    import cupy
-
-    return cupy.asarray(a)
+    return moved(a, "gpu")
 
 
 def get(a):

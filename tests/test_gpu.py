@@ -393,6 +393,7 @@ def test_a_failure_is_one_exception_and_not_the_end(rng, settings):
 
 
 def test_without_cupy_one_sentence_says_so(monkeypatch):
+    monkeypatch.setattr("minigan.device._instead", None)
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(RuntimeError, match=r"needs CuPy, .* pip install 'minigan\[cuda13\]'"):
         CONFIGS[1].build(np.random.default_rng(0)).to("gpu")
