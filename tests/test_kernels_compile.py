@@ -114,7 +114,7 @@ def test_cupy_behaves_as_the_stand_in(cupy):
 
     for a in (real, fake):
         assert (type(a).__module__, type(a).__name__) == ("cupy", "ndarray")
-        assert a / Other() == "divide" and Other.__array_ufunc__(Other(), np.add) == "add"
+        assert a / Other() == "divide"
         assert np.transpose(a).shape == (3, 2) and np.broadcast_to(a, (4, 2, 3)).shape == (4, 2, 3)
         assert a.astype(a.dtype.newbyteorder("="), copy=False) is a
         assert not np.flip(a).flags.c_contiguous and a[:, 1].shape == (2,)

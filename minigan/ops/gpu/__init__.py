@@ -1,8 +1,8 @@
 """The GPU engine: the functions of `loops.py`, with the same arguments, in CUDA C++.
 
 Read in this order: `conv_naive.cu` (a thread an output), `conv_tiled.cu` (shared memory),
-`conv_tensor.cu` (tensor cores), `conv.py` (which of them); `pointwise.cu` and `resample.cu`, as
-fast as memory; `filtered_lrelu.cu`, three steps in one; `launch.py` (compiling, launching) and
+`conv_tensor.cu` (tensor cores), `conv.py` (which of them); `pointwise.cu` and `resample.cu`, which
+are bound by memory; `filtered_lrelu.cu`, three steps in one; `launch.py` (compiling, launching) and
 `graph.py` (a whole network in one launch).  `common.cuh` and `conv.cuh` hold what they share.
 """
 

@@ -11,7 +11,9 @@ from minigan.ops.gpu.launch import THREADS, blocks, capability, contiguous, fini
 from minigan.ops.gpu.pointwise import bias_act
 from minigan.ops.switch import chosen_precision
 
-ENOUGH = 264  # blocks that keep a large GPU busy; a constant, so that all GPUs add in one order
+# So many blocks are wanted at least: two for each multiprocessor of an H100.  A constant, so that
+# all GPUs add in one order.
+ENOUGH = 264
 #            file, kernel, gradient's kernel, outputs and pixels of a tile, channels a step, threads
 TILES = {
     "tiled": ("conv_tiled", "conv_tiled", "weight_gradient_tiled", 64, 64, 16, 256),

@@ -1,8 +1,8 @@
 // Step 1: a thread for each output, which reads all that it needs from memory.
 //
 // Neighbouring threads compute neighbouring pixels, so a warp's reads of x lie side by side, and its
-// reads of w are one number for all.  But each number of x is read O · KH · KW times: the caches help,
-// and still the arithmetic units wait.
+// reads of w are one number for all.  But each number of x is read O · KH · KW times, and only
+// caches help.
 
 KERNEL void conv_naive(In<real> x, In<real> w, In<real> styles, Out<real> y, CONV_PARAMS,
                        FINISH_PARAMS) {

@@ -1,7 +1,7 @@
 """A function's launches recorded in a CUDA graph, and started as one.
 
-Launching a kernel costs the CPU some microseconds; a generator has hundreds of launches, and small
-images are done before the next arrives.  A graph keeps the launches, with the addresses they use,
+Each launch is work for the CPU, and a generator is a chain of many small ones (lesson 07 counts
+them).  A graph keeps the launches, with the addresses they use,
 so nothing may move: inputs, results and everything between live in memory of the graph's own.
 """
 

@@ -54,7 +54,7 @@ def capability():
 def launch(file, name, grid, block, arguments, dtype, shared=0):
     """Start a kernel.  arguments: arrays, None (a null pointer), Python ints (int) and floats
     (real), or NumPy scalars as they are.  shared: bytes of dynamic shared memory.
-    Raises: RuntimeError if the driver refuses; TypeError for an array of another dtype."""
+    Whoever calls it has checked shapes and dtypes.  Raises: RuntimeError if the driver refuses."""
     cp = cupy()
     device = cp.cuda.runtime.getDevice()
     _capability(cp, device)

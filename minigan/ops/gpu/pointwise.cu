@@ -1,5 +1,5 @@
-// bias_act and what its derivatives need.  Each reads its input once and writes its output once:
-// as fast as memory is, and no faster.
+// bias_act and what its derivatives need.  Each reads its input once and writes its output once,
+// so memory sets the pace.
 
 // A block: 4 · blockDim elements of one plane, y = clamp(gain · act(x · scale + noise + bias)).
 // x, y [outer, channels, inner]; a plane is an (outer, channel).

@@ -108,7 +108,7 @@ KERNEL void upfirdn2d_same(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS,
 }
 
 // The same for f = fy ⊗ fx: along the rows into a second tile, then along the columns; tx + ty products
-// instead of tx · ty.  It pays for long filters: the second tile costs time, too.
+// instead of tx · ty, for a second tile in shared memory.
 KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
                                 FINISH_PARAMS) {
     Shared<real> memory = dynamic_shared();

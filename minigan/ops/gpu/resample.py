@@ -54,7 +54,7 @@ def upfirdn2d(x, f, up, down, padding, finish=None):
         return y
     fx, fy = factors(f)
     fixed = FIXED.get((ux, dx)) if (ty, tx) == (4, 4) and ux == uy and dx == dy else None
-    # Two short sums instead of a long one pay from some 4 × 4 products on.
+    # Two short sums instead of a long one: chosen by counting products, not measured yet.
     separable = fy is not None and not fixed and blocks(tx, ux) * blocks(ty, uy) > 16
 
     def memory(w, h):
