@@ -76,13 +76,18 @@ _affine = primitive(_affine_plain, (
     lambda g, scale: g if scale is None else _affine(g, scale, None, None),
     lambda g, x: _pixel_dot(g, x),
     lambda g: np.sum(g, axis=1, keepdims=True),
-    lambda g: np.sum(g, axis=(0, 2, 3)),
+    lambda g: np.sum(_pixel_sum(g), axis=0),
 ))  # fmt: skip
-# Σ over an image's pixels of x·y: [N, C].
+# Σ over an image's pixels of x·y, and of x: [N, C].
 _pixel_dot = primitive(lambda x, y: kernels(x).pixel_dot(*native(x, y)), (
     lambda g, y: _affine(y, g, None, None),
     lambda g, x: _affine(x, g, None, None),
 ))  # fmt: skip
+
+_pixel_sum = primitive(
+    lambda x: kernels(x).pixel_dot(*native(x), None),
+    lambda g, in_shape: np.broadcast_to(g[:, :, None, None], in_shape),
+)
 
 
 def _layer_plain(x, scale, noise, b, slope, gain, clamp):
@@ -95,7 +100,7 @@ _layer = primitive(_layer_plain, (
     lambda g, scale: g if scale is None else _affine(g, scale, None, None),
     lambda g, x: _pixel_dot(g, x),
     lambda g: np.sum(g, axis=1, keepdims=True),
-    lambda g: np.sum(g, axis=(0, 2, 3)),
+    lambda g: np.sum(_pixel_sum(g), axis=0),
 ),
     first=lambda g, ans, slope, gain, clamp: _act_slope(g, stop_gradient(ans), slope, gain, clamp),
 )  # fmt: skip

@@ -53,19 +53,12 @@ def scale_noise_act(x, scale, noise, b, alpha, gain, clamp):
 
 
 def pixel_dot(x, y):
-    """[N, C]: Σ over the pixels of x·y, both [N, C, H, W]."""
+    """[N, C]: Σ over the pixels of x·y, both [N, C, H, W]; of x, if y is None."""
     N, C, H, W = x.shape
     out = np.empty((N, C), x.dtype)
-    share(
-        pointwise.pixel_dot,
-        N,
-        innermost(x),
-        innermost(y),
-        out.reshape(-1),
-        H * W,
-        C,
-        work=x.size * 4,
-    )
+    y = _none(x) if y is None else innermost(y)
+    args = (y, out.reshape(-1), H * W, C)
+    share(pointwise.pixel_dot, N, innermost(x), *args, work=x.size * 4)
     return out
 
 

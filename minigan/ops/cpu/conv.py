@@ -11,7 +11,8 @@ import threading
 import numpy as np
 
 from minigan.ops.cpu import direct, winograd
-from minigan.ops.cpu.jit import empty, kernel, share, threads
+from minigan.ops.cpu.jit import kernel, share, threads
+from minigan.ops.cpu.memory import aligned, empty
 from minigan.ops.cpu.simd import BYTES, LANES, ROWS, VECTORS
 from minigan.ops.switch import chosen
 
@@ -40,7 +41,7 @@ def innermost(x):
     flat = x.transpose(0, 2, 3, 1)
     if not flat.flags.c_contiguous:
         N, C, H, W = x.shape
-        flat = np.empty((N, H, W, C), x.dtype)
+        flat = empty(x.size, x.dtype).reshape(N, H, W, C)
         rows = max(1, 4096 // W)
         tasks = N * (-(-H // rows))
         x = contiguous(x).reshape(-1)
@@ -79,10 +80,11 @@ def images(N, C, H, W, dtype):
 
 
 # Weights transformed for Winograd, by content: a weight serves several passes of a training step,
-# and all pictures at inference.  The oldest go when together they exceed this many bytes.
-_KEPT_BYTES = 1 << 29
-_kept = collections.OrderedDict()
-_kept_now = 0
+# and all pictures at inference.  What was not asked for lately goes, and the oldest of what is more
+# than so many bytes.
+_KEPT_BYTES, _KEPT_CALLS = 1 << 29, 128
+_kept = collections.OrderedDict()  # hash and geometry -> (array, call), the last used at the end
+_kept_now = _calls = 0
 _guard = threading.Lock()
 
 
@@ -102,25 +104,28 @@ def _fingerprint(words, last):
 
 def _winograd_weights(weights, width):
     """`winograd.transform_weights` of kernels as `_kernels` gives them, kept or new."""
-    global _kept_now
+    global _kept_now, _calls
     w, start, steps, shape = weights
     pairs = w.size // 2
     hashed = _fingerprint(w[: 2 * pairs].view(np.uint64), w.view(np.uint32)[-1])
     key = (hashed, start, steps, shape)
     with _guard:
-        if key in _kept:
+        _calls += 1
+        u, _ = _kept.get(key, (None, 0))
+        if u is not None:
+            _kept[key] = (u, _calls)
             _kept.move_to_end(key)
-            return _kept[key]
+            return u
     C, O = shape[2:]
     blocks = -(-O // width)
-    u = empty(36 * blocks * C * width, w.dtype)
+    u = aligned(36 * blocks * C * width, w.dtype)
     share(winograd.transform_weights, blocks, u, *weights, width, work=u.size * 8)
     with _guard:
         if key not in _kept:  # another thread may have been faster
-            _kept[key] = u
+            _kept[key] = (u, _calls)
             _kept_now += u.nbytes
-        while _kept_now > _KEPT_BYTES:
-            _kept_now -= _kept.popitem(last=False)[1].nbytes
+        while _kept_now > _KEPT_BYTES or next(iter(_kept.values()))[1] < _calls - _KEPT_CALLS:
+            _kept_now -= _kept.popitem(last=False)[1][0].nbytes
     return u
 
 
@@ -157,9 +162,9 @@ def _sums(x, weights, out, geometry, styles):
         args = (packed, width, out, pixels, C, O, height)
         share(direct.pointwise, -(-pixels // height), x, *args, work=work, scratch=ROWS * C)
         return
-    columns = (-(-OW // ROWS) * ROWS - 1) * SX + KW
+    columns, _ = direct.pitch.py_func(OW, KW, SY, SX)
     height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
-    memory = ((height - 1) * SY + KH) * columns * C
+    memory = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on at the end
     args = (packed, width, styles, out, geometry, height)
     share(direct.forward, N * -(-OH // height), x, *args, work=work, scratch=memory)
 

@@ -93,11 +93,24 @@ def put(tile, spare, out, at, step, rows, lanes, width):
 
 
 @kernel
+def pitch(OW, KW, SY, SX):
+    """How `forward` lays out a band: columns of x, and sums (or none) from one row to the next."""
+    if SY == SX == 1:
+        return OW + KW - 1, OW + KW - 1
+    line = (OW + ROWS - 1) // ROWS * ROWS
+    return (line - 1) * SX + KW, line
+
+
+@kernel
 def forward(first, last, held, x, w, width, styles, out, geometry, height):
-    """Tasks: bands of `height` rows of sums, image after image.  w as `pack` makes it."""
+    """Tasks: bands of `height` rows of sums, image after image.  w as `pack` makes it.
+
+    At stride 1 tiles run on from a row to the next, over the KW − 1 columns between that are no
+    sums: on a small image the ends of the rows would waste more.
+    """
     N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, TY, TX, DY, DX = geometry
     bands = (OH + height - 1) // height
-    columns = ((OW + ROWS - 1) // ROWS * ROWS - 1) * SX + KW
+    columns, line = pitch(OW, KW, SY, SX)
     spare = np.empty(ROWS * width, x.dtype)
     for task in range(first, last):
         n, top = task // bands, task % bands * height
@@ -106,26 +119,38 @@ def forward(first, last, held, x, w, width, styles, out, geometry, height):
             x, n, top * SY + Y0, (rows - 1) * SY + KH, X0, columns, H, W, C, 0, C, styles, held, C
         )
         for o in range(0, O, width):
-            for i in range(rows):
-                for j in range(0, OW, ROWS):
-                    sums = zeros(x)
-                    for ky in range(KH):
-                        a = ((i * SY + ky) * columns + j * SX) * C
-                        b = (o // width * KH + ky) * KW * C * width
-                        for k in range(KW * C):
-                            sums = rank1(sums, held, a + k, SX * C, w, b + k * width)
-                    at = ((n * TH + (top + i) * DY + TY) * TW + j * DX + TX) * O + o
-                    put(sums, spare, out, at, DX * O, OW - j, O - o, width)
+            for p in range(0, (rows - 1) * line + OW, ROWS):
+                i, j = p // line, p % line
+                sums = zeros(x)
+                for ky in range(KH):
+                    a = ((i * SY + ky) * columns + j * SX) * C
+                    b = (o // width * KH + ky) * KW * C * width
+                    for k in range(KW * C):
+                        sums = rank1(sums, held, a + k, SX * C, w, b + k * width)
+                at = ((n * TH + (top + i) * DY + TY) * TW + j * DX + TX) * O + o
+                if j + ROWS <= OW and o + width <= O:
+                    store_tile(sums, out, at, DX * O)
+                    continue
+                store_tile(sums, spare, 0, width)
+                for m in range(ROWS):
+                    if j == line:
+                        at += (DY * TW - line * DX) * O
+                        i, j = i + 1, 0
+                    for v in range(min(O - o, width) if i < rows and j < OW else 0):
+                        out[at + v] = spare[m * width + v]
+                    at += DX * O
+                    j += 1
 
 
 @kernel
 def pointwise(first, last, tail, x, w, width, out, pixels, C, O, height):
     """A 1×1 convolution, unpadded: a matrix product.  Tasks: `height` pixels, whole tiles."""
     spare = np.empty(ROWS * width, x.dtype)
-    for task in range(first, last):
-        end = min(pixels, (task + 1) * height)
+    near = max(1, (1 << 14) // (C + O) // ROWS) * ROWS  # so many pixels stay in the cache
+    for start in range(first * height, min(pixels, last * height), near):
+        end = min(pixels, last * height, start + near)
         for o in range(0, O, width):
-            for p in range(task * height, end, ROWS):
+            for p in range(start, end, ROWS):
                 held, a = x, p * C
                 if p + ROWS > pixels:  # reading on would leave x
                     held, a = tail, 0

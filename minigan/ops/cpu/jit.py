@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import functools
 import hashlib
-import itertools
 import os
 import pathlib
 import platform
@@ -25,6 +24,8 @@ import numpy as np
 from llvmlite import ir
 from numba import extending
 from numba.core import caching, cgutils, event
+
+from minigan.ops.cpu.memory import aligned
 
 _HERE = pathlib.Path(__file__).parent
 
@@ -163,14 +164,6 @@ def _make_room():
             os.sched_setaffinity(helper, others)
 
 
-def empty(size, dtype):
-    """A flat array that starts on a cache line: a vector need not straddle two."""
-    dtype = np.dtype(dtype)
-    memory = np.empty(size * dtype.itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size * dtype.itemsize].view(dtype)
-
-
 _own = threading.local()
 
 
@@ -178,7 +171,7 @@ def _scratch(size, dtype):
     """This thread's own memory, kept, not asked for anew at each job."""
     size *= dtype.itemsize
     if not hasattr(_own, "memory") or _own.memory.size < size:
-        _own.memory = empty(size, np.uint8)
+        _own.memory = aligned(size, np.dtype(np.uint8))
     return _own.memory[:size].view(dtype)
 
 
@@ -213,6 +206,21 @@ def _hire():
                 threading.Thread(target=_serve, args=(_jobs,), name=name, daemon=True).start()
 
 
+@functools.lru_cache(1024)
+def _portions(tasks, workers):
+    """(first, last) of portions of the tasks, ever smaller, for whoever is free to take the next.
+
+    A call of a kernel costs a microsecond, and the threads' Python runs one at a time; the last
+    portions are small so that all finish together.
+    """
+    portions, first = [], 0
+    while first < tasks:
+        last = first + max(1, (tasks - first) // (2 * workers))
+        portions.append((first, last))
+        first = last
+    return portions
+
+
 def share(kernel, tasks, *args, work, scratch=0):
     """Run kernel(i, i + 1, memory, *args) for each of `tasks` i, on several threads if it pays.
 
@@ -225,14 +233,12 @@ def share(kernel, tasks, *args, work, scratch=0):
         kernel(0, tasks, _scratch(scratch, args[0].dtype), *args)
         return
     _hire()
-    turn = itertools.count()
+    turns = iter(_portions(tasks, helpers + 1))  # one iterator: each portion comes to one thread
 
     def take():
         memory = _scratch(scratch, args[0].dtype)
-        for i in turn:
-            if i >= tasks:
-                return
-            kernel(i, i + 1, memory, *args)
+        for first, last in turns:
+            kernel(first, last, memory, *args)
 
     if _LINUX:
         _make_room()

@@ -57,7 +57,7 @@ def slopes(first, last, memory, g, y, out, gain, alpha, clamp, height):
 
 @kernel
 def pixel_dot(first, last, memory, x, y, out, P, C):
-    """out [N, C] = Σ over pixels of x·y, 64 of them at a time.  Tasks: images."""
+    """out [N, C] = Σ over pixels of x·y, or x, 64 of them at a time.  Tasks: images."""
     lanes = BYTES // x.itemsize
     whole = C // lanes * lanes
     for n in range(first, last):
@@ -68,10 +68,10 @@ def pixel_dot(first, last, memory, x, y, out, P, C):
             for c in range(0, whole, lanes):
                 total = zero(x)
                 for at in range(begin * C + c, end * C, C):
-                    total = fma(load(x, at), load(y, at), total)
+                    total = fma(load(x, at), load(y, at), total) if y.size else total + load(x, at)
                 store(out, n * C + c, load(out, n * C + c) + total)
             for c in range(whole, C):
                 s = x.dtype.type(0)
                 for at in range(begin * C + c, end * C, C):
-                    s += x[at] * y[at]
+                    s += x[at] * y[at] if y.size else x[at]
                 out[n * C + c] += s

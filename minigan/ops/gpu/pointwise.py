@@ -42,7 +42,9 @@ def act_slope(g, y, alpha, gain, clamp):
 
 
 def pixel_dot(x, y):
-    """[N, C]: Σ over the pixels of x·y, both [N, C, H, W]."""
+    """[N, C]: Σ over the pixels of x·y, both [N, C, H, W]; of x, if y is None."""
+    if y is None:
+        return x.sum(axis=(2, 3))
     x, y = contiguous(x), contiguous(y)
     out = cupy().empty(x.shape[:2], x.dtype)
     if x.size:
