@@ -104,7 +104,12 @@ event.register("numba:compile", _Notice())
 _guard = threading.Lock()
 _jobs = None  # a queue of (future, what to do), once there are helpers
 _helpers = []  # the operating system's numbers of their threads
-_bell = np.zeros(1, np.int64)  # changes when a job comes and when one is done
+_awake = set()  # helpers that wait without sleeping
+# Bells, counters that a thread rings by adding one: a job is there; a helper is at its kernel, or
+# back and waiting.  Python's threads take turns (the GIL), and one that must wait for its turn
+# falls asleep, from which it takes longer to wake than many a kernel runs.  So the bells are rung,
+# and waited for, in compiled code, where a thread has given up its turn.
+_called, _begun, _waiting = (np.zeros(1, np.int64) for _ in range(3))
 
 
 @extending.intrinsic
@@ -125,9 +130,24 @@ def _glance(typing_context, a):
 
 @kernel
 def _linger(bell, heard, turns):
-    """Wait for the bell, awake for so many turns: a thread that sleeps is slow to wake."""
+    """Wait for a bell, awake for so many turns: a thread that sleeps is slow to wake."""
     while turns > 0 and _glance(bell) == heard:
         turns -= 1
+
+
+@kernel
+def _rest(waiting, called, heard, turns):
+    """A helper's: say that it waits, and wait for the next call."""
+    waiting[0] += 1
+    _linger(called, heard, turns)
+
+
+@kernel
+def _call(called, begun, heard, turns, more):
+    """Wake the helpers and let the first begin: `more` turns from its bell to its kernel."""
+    called[0] += 1
+    _linger(begun, heard, turns)
+    _linger(begun, heard + 1, more)
 
 
 def threads():
@@ -144,6 +164,7 @@ def _forget():
     global _jobs, _guard
     _jobs, _guard = None, threading.Lock()  # threads do not survive a fork
     _helpers.clear()
+    _awake.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -175,23 +196,25 @@ def _scratch(size, dtype):
     return _own.memory[:size].view(dtype)
 
 
-# Enough for the Python between two operations.
-_TURNS = 1 << 12
+_TURNS = 1 << 12  # enough for the Python between two operations
+_FEW, _GRACE = 1 << 9, 1 << 6  # for a helper's Python until it rings, and from there to its kernel
 
 
 def _serve(jobs):
-    _helpers.append(threading.get_native_id())
+    me = threading.get_native_id()
+    _helpers.append(me)
     while True:
-        heard = _bell[0]
+        heard = _called[0]
         if jobs.empty():
-            _linger(_bell, heard, _TURNS)
+            _awake.add(me)
+            _rest(_waiting, _called, heard, _TURNS)
+            _awake.discard(me)
         future, work = jobs.get()
         if future.set_running_or_notify_cancel():
             try:
-                future.set_result(work())
+                future.set_result(work(helping=True))
             except BaseException as error:
                 future.set_exception(error)
-            _bell[0] += 1
         del future, work  # they hold arrays
 
 
@@ -222,7 +245,7 @@ def _portions(tasks, workers):
 
 
 def share(kernel, tasks, *args, work, scratch=0):
-    """Run kernel(i, i + 1, memory, *args) for each of `tasks` i, on several threads if it pays.
+    """Run kernel(first, last, memory, *args) for all of 0 … tasks, on several threads if it pays.
 
     memory: `scratch` numbers of the type of args[0], for a thread's intermediate results.
     work: about how many multiplications in all; a helper is woken for each million.
@@ -235,23 +258,26 @@ def share(kernel, tasks, *args, work, scratch=0):
     _hire()
     turns = iter(_portions(tasks, helpers + 1))  # one iterator: each portion comes to one thread
 
-    def take():
+    def take(helping=False):
         memory = _scratch(scratch, args[0].dtype)
+        if helping:
+            _begun[0] += 1
         for first, last in turns:
             kernel(first, last, memory, *args)
 
     if _LINUX:
         _make_room()
     others = [concurrent.futures.Future() for _ in range(helpers)]
+    heard = _begun[0]
     for other in others:
         _jobs.put((other, take))
-    _bell[0] += 1
+    _call(_called, _begun, heard, _FEW if _awake else 0, _GRACE)
     try:
         take()
     finally:
         for other in others:
-            heard = _bell[0]
+            heard = _waiting[0]
             if not other.cancel():  # one that never started has nothing left to do
                 if not other.done():
-                    _linger(_bell, heard, _TURNS)
+                    _linger(_waiting, heard, _TURNS)
                 other.result()

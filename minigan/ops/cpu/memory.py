@@ -39,7 +39,7 @@ def empty(size, dtype):
 
 
 def _block(count):
-    """A block of so many bytes or up to an eighth more, so that similar sizes share: unused, or new."""
+    """A block of so many bytes, or an eighth more so that similar sizes share: unused, or new."""
     grain = 1 << (count.bit_length() - 4)
     count = -(-count // grain) * grain
     with _guard:
@@ -53,7 +53,7 @@ def _block(count):
 
 
 def release(most=0):
-    """Give unused blocks back to the system, the oldest sizes first, until `most` bytes are left."""
+    """Give unused blocks back to the system, the oldest sizes first, until `most` bytes remain."""
     unused = [
         (count, blocks)
         for count, blocks in _blocks.items()
