@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from minigan import ops
+from minigan.autograd import stop_gradient
+from minigan.device import on_gpu
 from minigan.ops import ACTIVATIONS, bias_act, check, conv2d, conv_transpose2d, upfirdn2d
 
 
@@ -66,12 +68,19 @@ def _transposed(w, groups):
     return np.flip(w, (2, 3))
 
 
+def _square_sums(w):
+    """[O, C]: Σ over the kernel of w²."""
+    if on_gpu(stop_gradient(w)):  # CuPy's einsum may call cuBLAS, which a CUDA graph cannot record
+        return np.sum(np.square(w), axis=(2, 3))
+    return np.einsum("oihw,oihw->oi", w, w)  # no array as large as w between
+
+
 def _demodulation(w, styles):
     """[N, O]: 1 / the norm of each output's modulated weights (StyleGAN2 Eq. 3), ε = 1e-8.
 
     Σ_{i,k} (s_i·w_oik)² is a product of [N, C] and [C, O]: no sample needs weights of its own.
     """
-    squares = ops.dense(np.square(styles), np.sum(np.square(w), axis=(2, 3)))
+    squares = ops.dense(np.square(styles), _square_sums(w))
     return 1.0 / np.sqrt(squares + 1e-8)
 
 
@@ -136,9 +145,10 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
     scale = None
     if demodulate:
         # w / rms(w) comes after the convolution, as a factor: w itself may be kept transformed.
-        rms = 1 / np.sqrt(np.mean(np.square(w), axis=(1, 2, 3)))  # [O]
+        squares = _square_sums(w)  # [O, C]
+        rms = 1 / np.sqrt(np.mean(squares, axis=1) / math.prod(w.shape[2:]))  # [O]
         s = s / np.sqrt(np.mean(np.square(s)))
-        norms = np.sum(np.square(w), axis=(2, 3)) * np.square(rms)[:, None]  # of w / rms(w)
+        norms = squares * np.square(rms)[:, None]  # of w / rms(w)
         scale = rms / np.sqrt(ops.dense(np.square(s), norms) + 1e-8)
     if input_gain is not None:
         s = s * input_gain

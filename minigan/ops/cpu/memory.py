@@ -2,9 +2,10 @@
 
 The system gives fresh memory page by page and clears each when it is first touched: for a large
 image that can take as long as the work that fills it.  So large blocks are kept, and the next array
-of about the same size gets the same pages.
+that fits gets the same pages.
 """
 
+import bisect
 import os
 import sys
 import threading
@@ -13,7 +14,7 @@ import numpy as np
 
 _LEAST = 1 << 20  # bytes; what is smaller costs the system little
 _IDLE = 1 << 28  # so many bytes may lie idle when a new block is needed
-_blocks = {}  # number of bytes -> blocks of that size; the size used last is at the end
+_blocks = []  # arrays of bytes, the smallest first
 _guard = threading.Lock()
 
 
@@ -39,33 +40,29 @@ def empty(size, dtype):
 
 
 def _block(count):
-    """A block of so many bytes, or an eighth more so that similar sizes share: unused, or new."""
-    grain = 1 << (count.bit_length() - 4)
-    count = -(-count // grain) * grain
+    """A block of so many bytes, or up to twice as many: the smallest unused one, or a new one."""
     with _guard:
-        blocks = _blocks[count] = _blocks.pop(count, [])
-        for i in range(len(blocks)):
-            if _references(blocks, i) == _NONE:
-                return blocks[i]
+        i = bisect.bisect_left(_blocks, count, key=len)
+        while i < len(_blocks) and len(_blocks[i]) <= 2 * count:
+            if _references(_blocks, i) == _NONE:
+                return _blocks[i]
+            i += 1
         release(_IDLE)
-        blocks.append(np.empty(count, np.uint8))
-        return blocks[-1]
+        block = np.empty(count + count // 8, np.uint8)  # for what is a little larger, too
+        bisect.insort(_blocks, block, key=len)
+        return block
 
 
 def release(most=0):
-    """Give unused blocks back to the system, the oldest sizes first, until `most` bytes remain."""
-    unused = [
-        (count, blocks)
-        for count, blocks in _blocks.items()
-        for i in range(len(blocks))
-        if _references(blocks, i) == _NONE
-    ]
-    excess = sum(count for count, _ in unused) - most
-    for count, blocks in unused:
+    """Give unused blocks back to the system, the smallest first, until `most` bytes remain."""
+    unused = [i for i in range(len(_blocks)) if _references(_blocks, i) == _NONE]
+    excess = sum(len(_blocks[i]) for i in unused) - most
+    gone = 0
+    for i in unused:
         if excess <= 0:
             return
-        del blocks[next(i for i in range(len(blocks)) if _references(blocks, i) == _NONE)]
-        excess -= count
+        excess -= len(_blocks.pop(i - gone))
+        gone += 1
 
 
 def _forget():
