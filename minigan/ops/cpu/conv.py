@@ -145,7 +145,8 @@ def _sums(x, weights, out, geometry, styles):
     way = algorithm(dtype, KH, KW, (SY, SX), C, O, N * OH * OW)
     if way == "winograd" and alone:
         u = _winograd_weights(weights, width)
-        tiles = 64 if C + O <= 128 else 32
+        # The more tiles at once, the seldomer the transformed weights are read anew.
+        tiles = 64 if C + O <= 128 or C * O >= 1 << 17 else 32
         count = N * -(-OH // 4) * -(-OW // 4)
         while tiles > ROWS and count < tiles * threads():
             tiles //= 2

@@ -93,6 +93,20 @@ def put(tile, spare, out, at, step, rows, lanes, width):
 
 
 @kernel
+def put_around(tile, spare, out, at, step, turn, j, line, OW, rows, lanes, width):
+    """Write the sums among a tile's rows, from j of a line on and, after `turn`, of those below."""
+    store_tile(tile, spare, 0, width)
+    for m in range(ROWS):
+        if j == line:
+            at += turn
+            rows, j = rows - 1, 0
+        for o in range(min(lanes, width) if rows > 0 and j < OW else 0):
+            out[at + o] = spare[m * width + o]
+        at += step
+        j += 1
+
+
+@kernel
 def pitch(OW, KW, SY, SX):
     """How `forward` lays out a band: columns of x, and sums (or none) from one row to the next."""
     if SY == SX == 1:
@@ -130,16 +144,11 @@ def forward(first, last, held, x, w, width, styles, out, geometry, height):
                 at = ((n * TH + (top + i) * DY + TY) * TW + j * DX + TX) * O + o
                 if j + ROWS <= OW and o + width <= O:
                     store_tile(sums, out, at, DX * O)
-                    continue
-                store_tile(sums, spare, 0, width)
-                for m in range(ROWS):
-                    if j == line:
-                        at += (DY * TW - line * DX) * O
-                        i, j = i + 1, 0
-                    for v in range(min(O - o, width) if i < rows and j < OW else 0):
-                        out[at + v] = spare[m * width + v]
-                    at += DX * O
-                    j += 1
+                else:
+                    turn = (DY * TW - line * DX) * O
+                    put_around(
+                        sums, spare, out, at, DX * O, turn, j, line, OW, rows - i, O - o, width
+                    )
 
 
 @kernel

@@ -57,12 +57,10 @@ def release(most=0):
     """Give unused blocks back to the system, the smallest first, until `most` bytes remain."""
     unused = [i for i in range(len(_blocks)) if _references(_blocks, i) == _NONE]
     excess = sum(len(_blocks[i]) for i in unused) - most
-    gone = 0
-    for i in unused:
+    for gone, i in enumerate(unused):
         if excess <= 0:
             return
         excess -= len(_blocks.pop(i - gone))
-        gone += 1
 
 
 def _forget():
