@@ -1,8 +1,8 @@
 """The CPU engine: the functions of `loops.py`, with the same arguments, in Numba.
 
-Read in this order: `simd.py` (registers), `jit.py` (compiling, threads), `direct.py` and
-`winograd.py` (convolution), `conv.py` (which of them, and the layout), `resample.py` (upfirdn2d and
-filtered_lrelu), `pointwise.py` (bias and activation).
+Read in this order: `simd.py` (registers), `jit.py` (compiling, threads), `memory.py` (what results
+are written to), `direct.py` and `winograd.py` (convolution), `conv.py` (which of them, and the
+layout), `resample.py` (upfirdn2d and filtered_lrelu), `pointwise.py` (bias and activation).
 """
 
 import functools
