@@ -127,9 +127,7 @@ def test_upfirdn2d_is_its_definition(n, c, h, w, taps, up, down, padding, separa
 
 @quick
 @given(N, C, H, W, st.integers(1, 12), st.integers(1, 12), RATE, RATE, st.booleans(), st.booleans(), st.sampled_from([None, 0.0, 0.5]), DTYPE, LAYOUT, SEED)  # fmt: skip
-@example(
-    3, 1, 5, 5, 10, 2, (2, 2), (1, 1), True, False, 0.5, np.float64, rows_innermost, 234
-)  # sums ≫ clamp
+@example(3, 1, 5, 5, 10, 2, (2, 2), (1, 1), True, False, 0.5, np.float64, rows_innermost, 234)
 def test_filtered_lrelu_is_its_definition(n, c, h, w, tu, td, up, down, flat, flip, clamp, dtype, lay, seed):  # fmt: skip
     rng = Rng(seed)
     x = lay(rng.standard_normal((n, c, h, w)).astype(dtype))
@@ -138,9 +136,11 @@ def test_filtered_lrelu_is_its_definition(n, c, h, w, tu, td, up, down, flat, fl
     b = rng.standard_normal(c).astype(dtype)
     padding = [tu // 2 + td // 2, td // 2, tu // 2, td - 1]
     args = (list(up), list(down), padding, 1.3, 0.1)
-    with ops.engine("loops"):  # a clamp makes the result smaller, but not the sums before it
-        free = or_error(lambda: ops.filtered_lrelu(x, fu, fd, b, *args, None, flip))
-    least = 1.0 if isinstance(free, str) else np.abs(get(free)).max(initial=1.0)
+    least = 1.0
+    if on_gpu(x):  # other sums, in another order: a clamp makes the result smaller, but not them
+        with ops.engine("loops"):
+            free = or_error(lambda: ops.filtered_lrelu(x, fu, fd, b, *args, None, flip))
+        least = 1.0 if isinstance(free, str) else np.abs(get(free)).max(initial=1.0)
     agree(lambda: ops.filtered_lrelu(x, fu, fd, b, *args, clamp, flip), dtype, least)
 
 

@@ -143,18 +143,19 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
     numbers = (x.dtype.type(v) for v in (gain, slope, clamp))
     up_y = resample.rows(MH, H, uty, up[1], 1, y0)
     down_y = resample.rows(OH, MH, dty, 1, down[1], after[2])
-    depth = 2 * dty
+    deep, depth = 2 * (-(-uty // up[1]) + 1), 2 * dty
     o, m, w = (tiles[:, i + 1] - tiles[:, i] for i in (0, 2, 4))
     row = o if fdy.size else m
     args = (
         _none(x) if b is None else contiguous(b), fux, fuy, fdx, fdy, out, codes.reshape(-1),
         tiles.reshape(-1), up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, *up, *numbers,
-        mode, height, wide, depth,
+        mode, height, wide, depth, deep,
     )  # fmt: skip
     share(
         resample.filtered_lrelu, tasks, innermost(x), *args,
         work=N * C * MH * MW * 8,
-        scratch=int((w + m + depth * row).max() + 1) * wide + depth * resample.PAD,
+        scratch=int(((deep + 1) * w + m + depth * row).max() + 2) * wide
+        + (depth + deep) * resample.PAD,
     )  # fmt: skip
     return y, codes
 

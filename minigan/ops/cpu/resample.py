@@ -217,7 +217,7 @@ def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode)
 def filtered_lrelu(
     first, last, memory, x, b, fux, fuy, fdx, fdy, out, codes,
     tiles, up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, ux, uy,
-    gain, slope, clamp, mode, height, wide, depth,
+    gain, slope, clamp, mode, height, wide, depth, deep,
 ):  # fmt: skip
     """Up, leaky ReLU, down: a row of the upsampled image at a time, and only a tile's width of it.
 
@@ -225,7 +225,7 @@ def filtered_lrelu(
     tiles [T · 10]: the columns of the output, of the upsampled image and of x that a tile reads
     (first and end each, beyond the images' edges where zeros are read), then its runs in the plans
     up_x and down_x.  up_y and down_y are `rows`.  Filters as for `upfirdn`.  codes [N, MH, MW,
-    words].  `depth` upsampled rows are held for the filter down.
+    words].  `deep` rows of x + b are held for the filter up, `depth` upsampled ones for that down.
     """
     bands, cuts, columns = (OH + height - 1) // height, (C + wide - 1) // wide, tiles.size // 10
     words, lanes = (C + 31) // 32, BYTES // x.itemsize
@@ -245,10 +245,12 @@ def filtered_lrelu(
         mid, held = (x1 - x0) * size, (x1 - x0 + m1 - m0) * size
         long = ((o1 - o0) if thin else (m1 - m0)) * size + PAD
         shifts = held + depth * long  # the bias of these channels, and zeros
-        clear(memory, none, shifts + size)
+        near, far = shifts + size, max(0, xb - xa) * size + PAD  # and rows of x + b, `far` apart
+        clear(memory, none, near + (deep * far if here < size else none))
         for c in range(here if b.size else 0):
             memory[shifts + c] = b[c0 + c]
         base = begun = down_y[3 * top + 1]  # the row held first, and the next to be made
+        x_base = x_next = none
         for row in range(top, min(OH, top + height)):
             tap, start, count = down_y[3 * row], down_y[3 * row + 1], down_y[3 * row + 2]
             begun = max(begun, start)
@@ -263,17 +265,26 @@ def filtered_lrelu(
                 line = mid if thin else slot
                 to = line + (ma - m0) * size
                 if fuy.size:
+                    x_next = max(x_next, i)
+                    if i + some - x_base > deep:
+                        for q in range(near, near + (x_next - i) * far, lanes):
+                            store(memory, q, load(memory, q + (i - x_base) * far))
+                        x_base = i
+                    while x_next < i + some:
+                        # The bias before the filter: b·Σtaps after it would lose digits.
+                        q = near + (x_next - x_base) * far
+                        for p in range(((n * H + x_next) * W + xa) * C + c0,
+                                       ((n * H + x_next) * W + xb) * C + c0, C):  # fmt: skip
+                            for c in range(0, here // lanes * lanes, lanes):
+                                store(memory, q + c, load(x, p + c) + load(memory, shifts + c))
+                            for c in range(here // lanes * lanes, here):
+                                memory[q + c] = x[p + c] + memory[shifts + c]
+                            q += size
+                        x_next += 1
                     stretch(
-                        memory, low, size, x, at, C, W * C, fuy, k, uy, some, xb - xa, here, none
-                    )
-                    if b.size:
-                        shift = x.dtype.type(0)
-                        for j in range(some):
-                            shift += fuy[k + uy * j]
-                        for c in range(0, size, lanes):
-                            v = shift * load(memory, shifts + c)
-                            for p in range(low + c, low + (xb - xa) * size, size):
-                                store(memory, p, v + load(memory, p))
+                        memory, low, size, memory, near + (i - x_base) * far, size, far, fuy, k, uy,
+                        some, xb - xa, size, none,
+                    )  # fmt: skip
                     follow(
                         up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u, none,
                         ux, size, none,
