@@ -47,6 +47,7 @@ class Adam:
                 raise ValueError(
                     f"Adam.step: grads[{name!r}] has shape {g.shape}; expected {p.shape}"
                 )
+            # With β₁ = 0 the average is the gradient itself.
             m[name] = beta1 * state["m"][name] + (1 - beta1) * g if beta1 else g
             v[name] = beta2 * state["v"][name] + (1 - beta2) * (g * g)
             root = np.sqrt(v[name]) / math.sqrt(1 - beta2**t) + self.eps

@@ -75,3 +75,23 @@ def test_kept_weights_are_never_stale(rng, monkeypatch):
     b[-1, -1, -1, -1] += 1  # two weights that differ in one number have two transforms
     assert not np.array_equal(ops.conv2d(x, a), ops.conv2d(x, b))
     assert np.array_equal(ops.conv2d(x, a), ops.conv2d(x, w))
+
+
+def test_weights_not_asked_for_lately_are_not_kept(monkeypatch):
+    from minigan.ops.cpu import conv
+
+    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv, "_kept_now", 0)
+    monkeypatch.setattr(conv, "_KEPT_CALLS", 4)
+    x = np.ones((1, 32, 16, 16), np.float32)
+    often, *others = (
+        np.random.default_rng(i).standard_normal((32, 32, 3, 3), np.float32) for i in range(9)
+    )
+    expected = ops.conv2d(x, often)
+    kept = next(iter(conv._kept.values()))[0]
+    for w in others:
+        ops.conv2d(x, w)
+        assert np.array_equal(ops.conv2d(x, often), expected)
+    arrays = [u for u, _ in conv._kept.values()]
+    assert any(u is kept for u in arrays)  # asked for all the time
+    assert len(arrays) == 4 and conv._kept_now == sum(u.nbytes for u in arrays)

@@ -107,8 +107,8 @@ _helpers = []  # the operating system's numbers of their threads
 _awake = set()  # helpers that wait without sleeping
 # Bells, counters that a thread rings by adding one: a job is there; a helper is at its kernel, or
 # back and waiting.  Python's threads take turns (the GIL), and one that must wait for its turn
-# falls asleep, from which it takes longer to wake than many a kernel runs.  So the bells are rung,
-# and waited for, in compiled code, where a thread has given up its turn.
+# falls asleep.  So the bells are rung, and waited for, in compiled code, where a thread has given
+# up its turn.
 _called, _begun, _waiting = (np.zeros(1, np.int64) for _ in range(3))
 
 
@@ -233,8 +233,8 @@ def _hire():
 def _portions(tasks, workers):
     """(first, last) of portions of the tasks, ever smaller, for whoever is free to take the next.
 
-    A call of a kernel costs a microsecond, and the threads' Python runs one at a time; the last
-    portions are small so that all finish together.
+    Few calls of the kernel, because the threads' Python runs one at a time; the last portions are
+    small so that all finish together.
     """
     portions, first = [], 0
     while first < tasks:

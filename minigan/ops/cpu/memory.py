@@ -1,8 +1,7 @@
 """Memory for results, handed out again once no array uses it.
 
-The system gives fresh memory page by page and clears each when it is first touched: for a large
-image that can take as long as the work that fills it.  So large blocks are kept, and the next array
-that fits gets the same pages.
+The system gives fresh memory page by page and clears each when it is first touched.  To save that,
+large blocks are kept, and the next array that fits gets the same pages.
 """
 
 import bisect
@@ -12,10 +11,10 @@ import threading
 
 import numpy as np
 
-_LEAST = 1 << 20  # bytes; what is smaller costs the system little
+_LEAST = 1 << 20  # bytes; what is smaller is left to NumPy
 _IDLE = 1 << 28  # so many bytes may lie idle when a new block is needed
 _blocks = []  # arrays of bytes, the smallest first
-_guard = threading.Lock()
+_guard = threading.RLock()
 
 
 def _references(blocks, i):
@@ -55,17 +54,18 @@ def _block(count):
 
 def release(most=0):
     """Give unused blocks back to the system, the smallest first, until `most` bytes remain."""
-    unused = [i for i in range(len(_blocks)) if _references(_blocks, i) == _NONE]
-    excess = sum(len(_blocks[i]) for i in unused) - most
-    for gone, i in enumerate(unused):
-        if excess <= 0:
-            return
-        excess -= len(_blocks.pop(i - gone))
+    with _guard:
+        unused = [i for i in range(len(_blocks)) if _references(_blocks, i) == _NONE]
+        excess = sum(len(_blocks[i]) for i in unused) - most
+        for gone, i in enumerate(unused):
+            if excess <= 0:
+                return
+            excess -= len(_blocks.pop(i - gone))
 
 
 def _forget():
     global _guard
-    _guard = threading.Lock()  # whoever held it does not survive a fork
+    _guard = threading.RLock()  # whoever held it does not survive a fork
 
 
 if hasattr(os, "register_at_fork"):
