@@ -47,8 +47,18 @@ def finish(first, last, memory, x, scale, noise, b, out, N, P, C, gain, slope, c
 @kernel
 def slopes(first, last, memory, g, y, out, gain, alpha, clamp, height):
     """out = g times the derivative of `finish` where its result is y.  Tasks: `height` numbers."""
+    lanes = BYTES // g.itemsize
     for task in range(first, last):
-        for i in range(task * height, min(g.size, (task + 1) * height)):
+        begin, end = task * height, min(g.size, (task + 1) * height)
+        whole = begin + (end - begin) // lanes * lanes
+        for i in range(begin, whole, lanes):
+            v, at = load(g, i), load(y, i)
+            factor = choose(sign_bits(zero(g) - at), zero(g) + gain, zero(g) + gain * alpha)
+            if clamp >= 0:
+                inside = sign_bits(at - clamp) & sign_bits((zero(g) - clamp) - at)
+                factor = choose(inside, factor, zero(g))
+            store(out, i, v * factor)
+        for i in range(whole, end):
             factor = gain if y[i] > 0 else gain * alpha
             if clamp >= 0 and abs(y[i]) >= clamp:
                 factor = g.dtype.type(0)
