@@ -93,15 +93,21 @@ def upfirdn2d(x, f, up, down, padding):
     OH = (H * up[1] + y0 + y1 - ty) // down[1] + 1
     OW = (W * up[0] + x0 + x1 - tx) // down[0] + 1
     y, out = images(N, C, OH, OW, x.dtype)
-    across = resample.plan(0, OW, tx, up[0], down[0], x0)
+    # The rows that an output row meets are read again for the next.  Many of them, a power of two
+    # apart, would compete for one set of the cache: then they are held elsewhere, tile by tile.
+    many = -(-ty // up[1])
+    deep = 2 * many if many > 8 and W * C * x.itemsize % 4096 == 0 and fy.size else 0
+    wide = max(64, (1 << 16) * up[0] // (down[0] * many * C)) if deep else OW
+    tiles, across = resample.columns(OW, wide, tx, up[0], down[0], x0)
     along = resample.rows(OH, H, ty, up[1], down[1], y0)
-    low, high = resample.reach(0, OW, tx, up[0], down[0], x0)
-    left, right = max(0, -low), max(0, high - W)
     # Bands of some 4 MB, so that two threads seldom come to one page of new memory together.
     height = max(1, min(OH, -(-OH * N // 4), (1 << 20) // (OW * C)))
-    args = (fx, fy, out, across, left, right, along, N, H, W, C, OH, OW, *up, height)
-    tasks, work = N * -(-OH // height), out.size * (ty // up[1] + tx // up[0] + 2)
-    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=(left + W + right) * C)
+    args = (fx, fy, out, tiles, across, along, N, H, W, C, OH, OW, *up, height, deep)
+    tasks = N * -(-OH // height) * (tiles.size // 6)
+    work = out.size * (ty // up[1] + tx // up[0] + 2)
+    row = int((tiles[3::6] - tiles[2::6]).max()) * C
+    memory = row + deep * (row + resample.PAD)
+    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=memory)
     return y
 
 

@@ -16,9 +16,11 @@ from minigan.ops.cpu.simd import (
     BYTES,
     choose,
     dot,
+    dots,
     hold,
     load,
     never_inline,
+    prefetch,
     runtime,
     sign_bits,
     store,
@@ -53,6 +55,22 @@ def plan(first, count, taps, up, down, before):
 
 
 @functools.lru_cache(256)
+def columns(OW, wide, taps, up, down, before):
+    """Tiles of up to `wide` output columns: int64 [tiles · 6] and all their plans.
+
+    Of a tile: its columns, and those of x that it reads, first and end; and its runs in the plans.
+    """
+    tiles, plans, runs = [], [], 0
+    for o0 in range(0, OW, wide):
+        o1 = min(OW, o0 + wide)
+        plans.append(plan(o0, o1 - o0, taps, up, down, before))
+        x0, x1 = reach(o0, o1 - o0, taps, up, down, before)
+        tiles += [o0, o1, x0, max(x0, x1), runs, runs + plans[-1].size // 7]
+        runs = tiles[-1]
+    return np.array(tiles, dtype=np.int64), np.concatenate(plans)
+
+
+@functools.lru_cache(256)
 def rows(count, size, taps, up, down, before):
     """int64 [count · 3]: k, i and n of each output, without the terms outside the signal."""
     start = np.arange(count, dtype=np.int64) * down - before
@@ -75,7 +93,15 @@ def _summing(count):
             end = min(pixels, begin + 64)
             for c in range(0, width, lanes):
                 to, at = o + begin * o_step + c, i + begin * i_step + c
-                for _ in range(begin, end):
+                fours = (end - begin) // 4 if i_step == run or i_step == 2 * run else 0
+                for _ in range(fours):
+                    if i_step == run:
+                        dots(held, x, at, run, 1, out, to, o_step, add)
+                    else:
+                        dots(held, x, at, run, 2, out, to, o_step, add)
+                    to += 4 * o_step
+                    at += 4 * i_step
+                for _ in range(begin + 4 * fours, end):
                     start = load(out, to) if add else zero(x)
                     store(out, to, dot(held, x, at, run, start))
                     to += o_step
@@ -91,6 +117,17 @@ _one, _two, _four, _six, _twelve = (_summing(count) for count in (1, 2, 4, 6, 12
 def clear(a, begin, end):
     for i in range(begin, end):
         a[i] = 0
+
+
+@kernel
+def copy(out, o, x, i, count):
+    """out[o :] = x[i : i + count], from the first to the last."""
+    lanes = BYTES // x.itemsize
+    whole = count // lanes * lanes
+    for c in range(0, whole, lanes):
+        store(out, o + c, load(x, i + c))
+    for c in range(whole, count):
+        out[o + c] = x[i + c]
 
 
 @kernel
@@ -149,37 +186,56 @@ def follow(plan, begin, end, out, o, o_pixel, x, i, x_pixel, taps, k, up, width,
 
 @kernel
 def upfirdn(
-    first, last, line, x, fx, fy, out, across, left, right, along,
-    N, H, W, C, OH, OW, ux, uy, height,
+    first, last, memory, x, fx, fy, out, tiles, across, along,
+    N, H, W, C, OH, OW, ux, uy, height, deep,
 ):  # fmt: skip
-    """Tasks: bands of `height` output rows.  across is a `plan`, along are `rows`.
+    """Tasks: images × bands of `height` output rows × column tiles.
 
     fx [1, taps] along x and fy [taps] along y; or, not separable, fx [taps, taps] and fy empty.
-    line: memory for a row with `left` and `right` pixels of zeros beside it.
+    tiles and across are `columns`, along are `rows`.  If not 0, `deep` rows of a tile are copied
+    and held for the filter along y; memory is for these and one more row.
     """
-    bands = (OH + height - 1) // height
-    taps, runs = fx.shape[1], across.size // 7
-    flat, none, once = fx.reshape(-1), runtime(0), runtime(1)
+    bands, cuts = (OH + height - 1) // height, tiles.size // 6
+    taps, flat, none, once = fx.shape[1], fx.reshape(-1), runtime(0), runtime(1)
     for task in range(first, last):
-        n, top = task // bands, task % bands * height
-        clear(line, none, left * C)
-        clear(line, (left + W) * C, (left + W + right) * C)
+        n, top, t = task // (bands * cuts), task // cuts % bands * height, task % cuts * 6
+        o0, o1, x0, x1 = tiles[t], tiles[t + 1], tiles[t + 2], tiles[t + 3]
+        begin, end = tiles[t + 4], tiles[t + 5]
+        xa = min(max(0, x0), x1)  # columns that exist; the others stay 0
+        xb = max(xa, min(W, x1))
+        low, wide = (xa - x0) * C, (xb - xa) * C
+        clear(memory, none, low)
+        clear(memory, low + wide, (x1 - x0) * C)
+        near, far = (x1 - x0) * C, wide + PAD
+        x_base = x_next = none
         for row in range(top, min(OH, top + height)):
             k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
-            to, at = (n * OH + row) * OW * C, (n * H + i) * W * C
+            to, at = ((n * OH + row) * OW + o0) * C, ((n * H + i) * W + xa) * C
             if fy.size:
+                source, run = x, W * C
+                if deep > 0:
+                    x_next = max(x_next, i)
+                    if i + count - x_base > deep:  # no room: those still wanted go to the front
+                        copy(memory, near, memory, near + (i - x_base) * far, (x_next - i) * far)
+                        x_base = i
+                    while x_next < i + count:
+                        a, b = near + (x_next - x_base) * far, ((n * H + x_next) * W + xa) * C
+                        copy(memory, a, x, b, wide)
+                        x_next += 1
+                    source, at, run = memory, near + (i - x_base) * far, far
                 stretch(
-                    line, left * C, none, x, at, none, W * C, fy, k, uy, count, once, W * C, none
+                    memory, low, none, source, at, none, run, fy, k, uy, count, once, wide, none
                 )  # fmt: skip
-                follow(across, none, runs, out, to, C, line, left * C, C, flat, none, ux, C, none)
+                follow(
+                    across, begin, end, out, to, C, memory, -x0 * C, C, flat, none, ux, C, none
+                )  # fmt: skip
             else:
                 for j in range(count):
-                    for c in range(W * C):
-                        line[left * C + c] = x[at + j * W * C + c]
+                    copy(memory, low, x, at + j * W * C, wide)
                     a = (k + uy * j) * taps
-                    follow(across, none, runs, out, to, C, line, left * C, C, flat, a, ux, C, j)
+                    follow(across, begin, end, out, to, C, memory, -x0 * C, C, flat, a, ux, C, j)
                 if count == 0:
-                    clear(out, to, to + OW * C)
+                    clear(out, to, to + (o1 - o0) * C)
 
 
 @kernel
@@ -277,6 +333,7 @@ def filtered_lrelu(
                                        ((n * H + x_next) * W + xb) * C + c0, C):  # fmt: skip
                             for c in range(0, here // lanes * lanes, lanes):
                                 store(memory, q + c, load(x, p + c) + load(memory, shifts + c))
+                                prefetch(x, p + c + W * C)  # pieces far apart: no processor guesses
                             for c in range(here // lanes * lanes, here):
                                 memory[q + c] = x[p + c] + memory[shifts + c]
                             q += size
@@ -314,10 +371,11 @@ def filtered_lrelu(
                     out, to, C, memory, at, size, long, fdy, tap, once, count, o1 - o0, here, none
                 )
             else:
-                for p in range(o1 - o0):
-                    clear(out, to + p * C, to + p * C + here)
+                clear(memory, mid, mid + (o1 - o0) * size)
                 for j in range(count):
                     follow(
-                        down_x, downs, downe, out, to, C, memory, at + j * long - m0 * size, size,
-                        flat_d, (tap + j) * d_taps, once, here, once,
+                        down_x, downs, downe, memory, mid, size, memory, at + j * long - m0 * size,
+                        size, flat_d, (tap + j) * d_taps, once, size, once,
                     )  # fmt: skip
+                for p in range(o1 - o0):
+                    copy(out, to + p * C, memory, mid + p * size, here)

@@ -126,6 +126,22 @@ def store(typing_context, a, i, v):
 
 
 @extending.intrinsic
+def prefetch(typing_context, a, i):
+    """Have the memory of a[i] brought to the cache; a[i] need not exist."""
+
+    def code(context, builder, signature, args):
+        pointer = _address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
+        pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, word(0), word(3), word(1)])  # to read, near, data
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp), code
+
+
+@extending.intrinsic
 def splat(typing_context, a, i):
     """A vector of a[i], a[i], a[i], …"""
 
@@ -279,6 +295,48 @@ def dot(typing_context, taps, x, i, run, start):
         return total
 
     return start(taps, x, types.intp, types.intp, start), code
+
+
+@extending.intrinsic(prefer_literal=True)
+def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
+    """Four of `dot` at once: a[j + m·step :] (+)= Σ_k taps[k] · x[i + (k + m·spread)·run :], m < 4.
+
+    What several of them read is loaded once; `spread` is a constant.
+    """
+    if not isinstance(spread, types.IntegerLiteral):
+        return None
+
+    def code(context, builder, signature, args):
+        held, array, index, stride, _, out, start, jump, adds = args
+        vector = _vector(a.dtype)
+        align = x.dtype.bitwidth // 8
+        places, sums = [], []
+        for _ in range(4):
+            places.append(_address(context, builder, signature.args[5], out, start))
+            start = builder.add(start, jump)
+        adds = builder.icmp_signed("!=", adds, adds.type(0))
+        before = builder.basic_block
+        with builder.if_then(adds):
+            old = [builder.load(place, align=align) for place in places]
+            inside = builder.basic_block
+        for value in old:
+            sums.append(builder.phi(vector))
+            sums[-1].add_incoming(ir.Constant(vector, None), before)
+            sums[-1].add_incoming(value, inside)
+        for k in range(taps.count + 3 * spread.literal_value):
+            pointer = _address(context, builder, signature.args[1], array, index)
+            value = builder.load(pointer, align=align)
+            index = builder.add(index, stride)
+            for m in range(4):
+                if 0 <= k - m * spread.literal_value < taps.count:
+                    tap = builder.extract_value(held, k - m * spread.literal_value)
+                    sums[m] = _multiply_add(builder, tap, value, sums[m])
+        for place, total in zip(places, sums, strict=True):
+            builder.store(total, place, align=align)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(taps, x, n, n, spread, a, n, n, n), code
 
 
 @extending.intrinsic
