@@ -23,7 +23,7 @@ import scipy
 import scipy.signal
 
 from minigan import filters, ops
-from minigan.ops.cpu import conv, jit, memory
+from minigan.ops.cpu import conv, memory, team
 
 try:
     import torch
@@ -417,7 +417,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9, help="timings of each variant (9)")
     rounds = parser.parse_args().rounds
     if torch:
-        torch.set_num_threads(jit.threads())
+        torch.set_num_threads(team.threads())
     with open("/proc/cpuinfo") if os.path.exists("/proc/cpuinfo") else open(os.devnull) as f:
         names = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
     version = f"PyTorch {torch.__version__}" if torch else "no PyTorch"
@@ -431,7 +431,7 @@ def main():
         "stands at the top of that file.  Winograd's transformed weights are kept between calls, as they are"
     )
     print("between the passes of a training step.\n")
-    print(f"{datetime.date.today()} · {names[0] if names else platform.processor()} · {jit.threads()} threads · "
+    print(f"{datetime.date.today()} · {names[0] if names else platform.processor()} · {team.threads()} threads · "
           f"Python {platform.python_version()} · NumPy {np.__version__} · Numba {numba.__version__} · "
           f"SciPy {scipy.__version__} · {version}")  # fmt: skip
     rng = np.random.default_rng(0)

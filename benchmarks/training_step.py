@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan import autograd, losses, optim
 from minigan.networks import base, stylegan2
-from minigan.ops.cpu import jit
+from minigan.ops.cpu import team
 
 torch = None
 if "--memory" not in sys.argv:  # in that process we are alone
@@ -156,7 +156,7 @@ def torch_discriminator(p, f, x):
 
 def torchs(layout):
     G, D, real, z = inputs()
-    torch.set_num_threads(jit.threads())
+    torch.set_num_threads(team.threads())
 
     def tensor(a):
         t = torch.from_numpy(np.array(a))
@@ -207,7 +207,7 @@ def main():
     G, D, _, _ = inputs()
     sizes = [sum(a.size for a in n.params.values()) / 1e6 for n in (G, D)]
     print(
-        f"batch {BATCH}, 64², {sizes[0]:.2f} and {sizes[1]:.2f} million parameters, {jit.threads()} threads"
+        f"batch {BATCH}, 64², {sizes[0]:.2f} and {sizes[1]:.2f} million parameters, {team.threads()} threads"
     )
     steps = {"ours": ours()}
     if torch:

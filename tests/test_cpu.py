@@ -95,3 +95,29 @@ def test_weights_not_asked_for_lately_are_not_kept(monkeypatch):
     arrays = [u for u, _ in conv._kept.values()]
     assert any(u is kept for u in arrays)  # asked for all the time
     assert len(arrays) == 4 and conv._kept_now == sum(u.nbytes for u in arrays)
+
+
+@pytest.mark.parametrize("up, down, padding", [(1, 1, 6), (1, 2, (3, -9, 11, 0)), (2, 1, (7, 30, -3, 5)), (3, 2, 0)])  # fmt: skip
+@pytest.mark.parametrize("taps", [9, 12, 40])
+def test_long_filters_on_rows_that_compete_for_the_cache(up, down, padding, taps, rng, monkeypatch):
+    """Rows of a multiple of 4 KiB are held elsewhere, in tiles of columns."""
+    from minigan.ops.cpu import resample
+
+    kernel, held = resample.upfirdn, []
+    share = ops.switch.kernels(np.ones(1)).share
+
+    def watched(function, tasks, *args, **options):
+        if function is kernel:
+            held.append((args[4].size // 6, args[-1]))  # tiles, and rows that are held
+        return share(function, tasks, *args, **options)
+
+    monkeypatch.setattr("minigan.ops.cpu.share", watched)
+    x, f = rng.standard_normal((2, 16, 50, 256)), rng.standard_normal(taps)
+    got = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
+    many = -(-taps // up)  # rows that an output row meets
+    ((tiles, rows),) = held
+    assert rows == (2 * many if many > 8 else 0)
+    assert tiles > 1 if many == 40 else True
+    with ops.engine("loops"):
+        wanted = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
+    assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()

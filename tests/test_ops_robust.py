@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from minigan import filters, layers, ops
 from minigan.autograd import grad
-from minigan.ops.cpu import jit
+from minigan.ops.cpu import jit, team
 
 X = np.zeros((2, 4, 6, 5))
 X32 = X.astype(np.float32)
@@ -180,7 +181,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     results = []
     for n in ("1", "2", "5"):
         monkeypatch.setenv("MINIGAN_NUM_THREADS", n)
-        monkeypatch.setattr(jit, "_jobs", None)
+        monkeypatch.setattr(team, "_team", None)
         results.append(everything(0))
     for one, two, five in zip(*results, strict=True):
         assert np.array_equal(one, two) and np.array_equal(one, five)
@@ -188,7 +189,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 
 def test_several_threads_may_compute_at_once(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "3")
-    monkeypatch.setattr(jit, "_jobs", None)
+    monkeypatch.setattr(team, "_team", None)
     expected = [everything(seed) for seed in range(3)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for seed, results in enumerate(pool.map(everything, [0, 1, 2] * 4)):
@@ -199,7 +200,7 @@ def test_several_threads_may_compute_at_once(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_computes(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(jit, "_jobs", None)
+    monkeypatch.setattr(team, "_team", None)
     expected = everything(0)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for got, wanted in zip(pool.apply_async(everything, [0]).get(60), expected, strict=True):
@@ -210,17 +211,22 @@ def test_a_forked_child_computes(monkeypatch):
 def test_a_wrong_number_of_threads_is_named(value, monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", value)
     with pytest.raises(ValueError, match="MINIGAN_NUM_THREADS is .*; expected a whole number"):
-        jit.threads()
+        team.threads()
 
 
 def test_a_failing_task_is_reported_and_the_pool_goes_on(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
+    monkeypatch.setattr(team, "_team", None)
 
-    def fails(first, last, memory, x):
-        raise RuntimeError("task")
+    @jit.kernel
+    def fails(first, last, memory, x, bad):
+        if first <= bad < last:
+            raise RuntimeError("task")
 
-    with pytest.raises(RuntimeError, match="task"):
-        jit.share(fails, 8, X, work=1 << 40)
+    for bad in (0, 7):  # our first, and the helper's last
+        with pytest.raises(RuntimeError, match="task"):
+            team.share(fails, 8, X.reshape(-1), bad, work=1 << 40)
+    assert team.share(fails, 8, X.reshape(-1), 8, work=1 << 40) is None
     assert np.array_equal(ops.conv2d(X, WEIGHT), np.zeros((2, 6, 4, 3)))
 
 
@@ -320,3 +326,60 @@ def test_a_machine_without_avx2():
         f" {tests!r} + '/test_ops.py', '-k', 'auto or Winograd or winograd or definition']))"
     )
     assert " passed" in run(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").stdout
+
+
+def test_each_task_is_done_once_by_whoever_comes(monkeypatch):
+    """With helpers awake, asleep, and elsewhere; more of them than cores; more threads than seats."""
+    monkeypatch.setenv("MINIGAN_NUM_THREADS", "4")
+    monkeypatch.setattr(team, "_team", None)
+
+    @jit.kernel
+    def count(first, last, memory, done, by, steps):
+        for task in range(first, last):
+            memory[0] = task
+            value = 0.0
+            for step in range(steps):
+                value = value * 0.5 + step
+            done[task] += memory[0] - task + 1  # unless another has our memory
+            by[task] = value
+
+    def job(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(100):
+            tasks = int(rng.integers(1, 70))
+            done, by = np.zeros(tasks), np.zeros(tasks)
+            args = (done, by, int(rng.integers(1, 2000)))
+            team.share(count, tasks, *args, work=1 << 40, scratch=int(rng.integers(1, 200)))
+            assert np.array_equal(done, np.ones(tasks))
+            time.sleep(float(rng.choice([0, 1e-4, 2e-3])))
+
+    job(0)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(job, range(1, 7)))
+
+
+def test_a_change_of_the_sources_leaves_no_old_kernels_behind(tmp_path):
+    for stamp in ("before", "after"):
+        files = jit._Files(str(tmp_path), "a.kernel", stamp)
+        other = jit._Files(str(tmp_path), "a.kernel-launch", "its own")
+        for types in ("types 1", "types 2"):
+            files.save(types, f"code {stamp}")
+            other.save(types, "code of another")
+        assert [files.load(types) for types in ("types 1", "types 2")] == [f"code {stamp}"] * 2
+        assert [other.load(types) for types in ("types 1", "types 2")] == ["code of another"] * 2
+        assert len(list(tmp_path.glob("*.nbc"))) == 4
+
+
+def test_the_board_has_a_seat_for_each_helper_and_no_more(monkeypatch):
+    monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
+    monkeypatch.setattr(team, "_team", None)
+    everything(0)
+    monkeypatch.setenv("MINIGAN_NUM_THREADS", "8")  # the helpers are hired already
+    seats, launcher = [], team._launcher
+
+    def watched(kernel):
+        return lambda board, n, *args: (seats.append(n), launcher(kernel)(board, n, *args))
+
+    monkeypatch.setattr(team, "_launcher", watched)
+    everything(0)
+    assert set(seats) <= {0, 1} and 1 in seats

@@ -1,8 +1,9 @@
 """The CPU engine: the functions of `loops.py`, with the same arguments, in Numba.
 
-Read in this order: `simd.py` (registers), `jit.py` (compiling, threads), `memory.py` (what results
-are written to), `direct.py` and `winograd.py` (convolution), `conv.py` (which of them, and the
-layout), `resample.py` (upfirdn2d and filtered_lrelu), `pointwise.py` (bias and activation).
+Read in this order: `simd.py` (registers), `jit.py` (compiling), `direct.py` and `winograd.py`
+(convolution), `conv.py` (which of them, and the layout), `resample.py` (upfirdn2d and
+filtered_lrelu), `pointwise.py` (bias and activation); then `memory.py` (what results are written
+to) and `team.py` (threads).
 """
 
 import functools
@@ -18,8 +19,8 @@ from minigan.ops.cpu.conv import (
     images,
     innermost,
 )
-from minigan.ops.cpu.jit import share
 from minigan.ops.cpu.simd import BYTES
+from minigan.ops.cpu.team import share
 from minigan.ops.resampling import factors
 
 __all__ = [

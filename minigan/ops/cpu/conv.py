@@ -11,9 +11,10 @@ import threading
 import numpy as np
 
 from minigan.ops.cpu import direct, winograd
-from minigan.ops.cpu.jit import kernel, share, threads
+from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.memory import aligned, empty
 from minigan.ops.cpu.simd import BYTES, LANES, ROWS, VECTORS
+from minigan.ops.cpu.team import share, threads
 from minigan.ops.switch import chosen
 
 
@@ -156,7 +157,7 @@ def _sums(x, weights, out, geometry, styles):
         share(winograd.forward, -(-count // tiles), x, *args, work=work // 4, scratch=memory)
         return
     packed = empty(blocks * KH * KW * C * width, dtype)
-    share(direct.pack, blocks, packed, *weights, width, work=packed.size * 4)
+    share(direct.pack, blocks, packed, *weights, width, work=packed.size * 32)
     if way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W) and styles.size == 0:
         pixels = N * H * W
         height = max(ROWS, -(-pixels // (32 * ROWS)) * ROWS)  # some 32 tasks
@@ -240,7 +241,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         share(winograd.weight_gradient, shares * cuts, x, *args, work=work // 4, scratch=memory)
         args = (shares, C, cuts * wide, O, O_, out.reshape(-1))
         tasks, memory = -(-O // LANES), 9 * C * LANES
-        share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size, scratch=memory)
+        share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size * 4, scratch=memory)
         return out
     # The kernel's sums come as [kh, kw, C, O].  Where x and g play the same part, let them change
     # places: then the sums come as the result is wanted.
@@ -263,7 +264,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         sums.reshape(shares, C_, O_)[:, :C, :O].sum(axis=0, out=out[:, :, 0, 0])
         return out
     args = (shares, C_, O_, width, out.reshape(-1), O, C, KH * KW)
-    share(direct.unpack, O_ // width, sums, *args, work=sums.size)
+    share(direct.unpack, O_ // width, sums, *args, work=sums.size * 32)
     return out
 
 
