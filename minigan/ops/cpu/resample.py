@@ -333,7 +333,7 @@ def filtered_lrelu(
                                        ((n * H + x_next) * W + xb) * C + c0, C):  # fmt: skip
                             for c in range(0, here // lanes * lanes, lanes):
                                 store(memory, q + c, load(x, p + c) + load(memory, shifts + c))
-                                prefetch(x, p + c + W * C)  # pieces far apart: no processor guesses
+                                prefetch(x, p + c + W * C)  # of the next row
                             for c in range(here // lanes * lanes, here):
                                 memory[q + c] = x[p + c] + memory[shifts + c]
                             q += size
