@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -100,7 +101,7 @@ def test_weights_not_asked_for_lately_are_not_kept(monkeypatch):
 @pytest.mark.parametrize("up, down, padding", [(1, 1, 6), (1, 2, (3, -9, 11, 0)), (2, 1, (7, 30, -3, 5)), (3, 2, 0)])  # fmt: skip
 @pytest.mark.parametrize("taps", [9, 12, 40])
 def test_long_filters_on_rows_that_compete_for_the_cache(up, down, padding, taps, rng, monkeypatch):
-    """Rows of a multiple of 4 KiB are held elsewhere, in tiles of columns."""
+    """Rows of a multiple of 4 KiB are held elsewhere."""
     from minigan.ops.cpu import resample
 
     kernel, held = resample.upfirdn, []
@@ -108,16 +109,43 @@ def test_long_filters_on_rows_that_compete_for_the_cache(up, down, padding, taps
 
     def watched(function, tasks, *args, **options):
         if function is kernel:
-            held.append((args[4].size // 6, args[-1]))  # tiles, and rows that are held
+            held.append(args[-1])  # how many rows
         return share(function, tasks, *args, **options)
 
     monkeypatch.setattr("minigan.ops.cpu.share", watched)
     x, f = rng.standard_normal((2, 16, 50, 256)), rng.standard_normal(taps)
     got = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
-    many = -(-taps // up)  # rows that an output row meets
-    ((tiles, rows),) = held
-    assert rows == (2 * many if many > 8 else 0)
-    assert tiles > 1 if many == 40 else True
+    together = 4 * up // math.gcd(up, down)  # rows of the output
+    many = (taps + (together - 1) * down - 1) // up + 1  # rows that they meet
+    assert held == [2 * many if many > 10 else 0]
     with ops.engine("loops"):
         wanted = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
     assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("up, down, padding", [(1, 1, 6), (1, 2, (3, -9, 11, 0)), (2, 1, (7, 30, -3, 5)), (3, 2, 0), (4, 3, 5), (1, 4, 9)])  # fmt: skip
+@pytest.mark.parametrize("taps", [3, 9, 12, 40])
+def test_a_filter_makes_four_rows_of_a_phase_at_a_time(up, down, padding, taps, rng):
+    from minigan.ops.cpu import resample
+
+    x, f = rng.standard_normal((2, 7, 70, 51)), rng.standard_normal(taps)
+    got = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
+    with ops.engine("loops"):
+        wanted = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
+    assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()
+
+    rows, top = got.shape[2], padding[2] if isinstance(padding, tuple) else padding
+    along, phases = resample.rows(rows, 70, taps, up, down, top), up // math.gcd(up, down)
+    k, i, n = along.reshape(-1, 3).T
+    start = np.arange(rows) * down - top
+    inside = (start >= 0) & (start + taps <= 70 * up)
+    fours = 0
+    for row in range(rows):
+        four = np.arange(row, row + 4 * phases, phases)
+        if resample.alike(along, row, phases, rows) == 4:
+            assert four[-1] < rows
+            assert all(len(np.unique(v)) == 1 for v in (k[four], n[four], np.diff(i[four])))
+            fours += 1
+        else:
+            assert four[-1] >= rows or not inside[four].all()
+    assert fours > 0

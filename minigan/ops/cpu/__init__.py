@@ -7,6 +7,7 @@ to) and `team.py` (threads).
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -94,21 +95,28 @@ def upfirdn2d(x, f, up, down, padding):
     OH = (H * up[1] + y0 + y1 - ty) // down[1] + 1
     OW = (W * up[0] + x0 + x1 - tx) // down[0] + 1
     y, out = images(N, C, OH, OW, x.dtype)
-    # The rows that an output row meets are read again for the next.  Many of them, a power of two
-    # apart, would compete for one set of the cache: then they are held elsewhere, tile by tile.
-    many = -(-ty // up[1])
-    deep = 2 * many if many > 8 and W * C * x.itemsize % 4096 == 0 and fy.size else 0
-    wide = max(64, (1 << 16) * up[0] // (down[0] * many * C)) if deep else OW
-    tiles, across = resample.columns(OW, wide, tx, up[0], down[0], x0)
+    across = resample.plan(0, OW, tx, up[0], down[0], x0)
     along = resample.rows(OH, H, ty, up[1], down[1], y0)
+    first, end = resample.reach(0, OW, tx, up[0], down[0], x0)
+    left, right = max(0, -first), max(0, end - W)
+    # Four rows of each phase at a time, so that the rows of x that they share are read once.
+    phases = up[1] // math.gcd(up[1], down[1])
+    lines = min(OH, 4 * phases) if fy.size else 1
+    long = (left + W + right) * C + resample.PAD
+    # What they read is read again for the next.  Many rows, a power of two apart, would compete
+    # for one set of the cache: then they are held elsewhere.
+    many = (ty + (lines - 1) * down[1] - 1) // up[1] + 1
+    deep = 2 * many if fy.size and many > 10 and W * C * x.itemsize % 4096 == 0 else 0
     # Bands of some 4 MB, so that two threads seldom come to one page of new memory together.
     height = max(1, min(OH, -(-OH * N // 4), (1 << 20) // (OW * C)))
-    args = (fx, fy, out, tiles, across, along, N, H, W, C, OH, OW, *up, height, deep)
-    tasks = N * -(-OH // height) * (tiles.size // 6)
+    height = -(-height // lines) * lines
+    args = (fx, fy, out, across, left, long, along)
+    sizes = (N, H, W, C, OH, OW, *up, height, phases, lines, deep)
     work = out.size * (ty // up[1] + tx // up[0] + 2)
-    row = int((tiles[3::6] - tiles[2::6]).max()) * C
-    memory = row + deep * (row + resample.PAD)
-    share(resample.upfirdn, tasks, innermost(x), *args, work=work, scratch=memory)
+    share(
+        resample.upfirdn, N * -(-OH // height), innermost(x), *args, *sizes, work=work,
+        scratch=(lines + deep) * long,
+    )  # fmt: skip
     return y
 
 

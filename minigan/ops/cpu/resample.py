@@ -55,22 +55,6 @@ def plan(first, count, taps, up, down, before):
 
 
 @functools.lru_cache(256)
-def columns(OW, wide, taps, up, down, before):
-    """Tiles of up to `wide` output columns: int64 [tiles · 6] and all their plans.
-
-    Of a tile: its columns, and those of x that it reads, first and end; and its runs in the plans.
-    """
-    tiles, plans, runs = [], [], 0
-    for o0 in range(0, OW, wide):
-        o1 = min(OW, o0 + wide)
-        plans.append(plan(o0, o1 - o0, taps, up, down, before))
-        x0, x1 = reach(o0, o1 - o0, taps, up, down, before)
-        tiles += [o0, o1, x0, max(x0, x1), runs, runs + plans[-1].size // 7]
-        runs = tiles[-1]
-    return np.array(tiles, dtype=np.int64), np.concatenate(plans)
-
-
-@functools.lru_cache(256)
 def rows(count, size, taps, up, down, before):
     """int64 [count · 3]: k, i and n of each output, without the terms outside the signal."""
     start = np.arange(count, dtype=np.int64) * down - before
@@ -185,57 +169,77 @@ def follow(plan, begin, end, out, o, o_pixel, x, i, x_pixel, taps, k, up, width,
 
 
 @kernel
+def alike(along, row, step, end):
+    """4 if the rows row, row + step, … of one phase, so many, have one k and n; or else 1."""
+    if row + 3 * step >= end:
+        return 1
+    for other in range(3 * (row + step), 3 * (row + 4 * step), 3 * step):
+        if along[other] != along[3 * row] or along[other + 2] != along[3 * row + 2]:
+            return 1
+    return 4
+
+
+@kernel
 def upfirdn(
-    first, last, memory, x, fx, fy, out, tiles, across, along,
-    N, H, W, C, OH, OW, ux, uy, height, deep,
+    first, last, memory, x, fx, fy, out, across, left, long, along,
+    N, H, W, C, OH, OW, ux, uy, height, phases, lines, deep,
 ):  # fmt: skip
-    """Tasks: images × bands of `height` output rows × column tiles.
+    """Tasks: images × bands of `height` output rows.  across is a `plan`, along are `rows`.
 
     fx [1, taps] along x and fy [taps] along y; or, not separable, fx [taps, taps] and fy empty.
-    tiles and across are `columns`, along are `rows`.  If not 0, `deep` rows of a tile are copied
-    and held for the filter along y; memory is for these and one more row.
+    The filter along y makes `lines` rows at a time, four of one phase together where it can.
+    memory [lines + deep, long]: these, each with zeros on both sides, `left` pixels on the left;
+    and, if deep is not 0, the rows of x that they are made of.
     """
-    bands, cuts = (OH + height - 1) // height, tiles.size // 6
-    taps, flat, none, once = fx.shape[1], fx.reshape(-1), runtime(0), runtime(1)
+    bands, runs, taps = (OH + height - 1) // height, across.size // 7, fx.shape[1]
+    flat, none, wide, low = fx.reshape(-1), runtime(0), W * C, left * C
     for task in range(first, last):
-        n, top, t = task // (bands * cuts), task // cuts % bands * height, task % cuts * 6
-        o0, o1, x0, x1 = tiles[t], tiles[t + 1], tiles[t + 2], tiles[t + 3]
-        begin, end = tiles[t + 4], tiles[t + 5]
-        xa = min(max(0, x0), x1)  # columns that exist; the others stay 0
-        xb = max(xa, min(W, x1))
-        low, wide = (xa - x0) * C, (xb - xa) * C
-        clear(memory, none, low)
-        clear(memory, low + wide, (x1 - x0) * C)
-        near, far = (x1 - x0) * C, wide + PAD
+        n, top = task // bands, task % bands * height
+        bottom = min(OH, top + height)
+        for line in range(0, lines * long, long):
+            clear(memory, line, line + low)
+            clear(memory, line + low + wide, line + long)
         x_base = x_next = none
-        for row in range(top, min(OH, top + height)):
-            k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
-            to, at = ((n * OH + row) * OW + o0) * C, ((n * H + i) * W + xa) * C
-            if fy.size:
-                source, run = x, W * C
-                if deep > 0:
-                    x_next = max(x_next, i)
-                    if i + count - x_base > deep:  # no room: those still wanted go to the front
-                        copy(memory, near, memory, near + (i - x_base) * far, (x_next - i) * far)
-                        x_base = i
-                    while x_next < i + count:
-                        a, b = near + (x_next - x_base) * far, ((n * H + x_next) * W + xa) * C
-                        copy(memory, a, x, b, wide)
-                        x_next += 1
-                    source, at, run = memory, near + (i - x_base) * far, far
-                stretch(
-                    memory, low, none, source, at, none, run, fy, k, uy, count, once, wide, none
-                )  # fmt: skip
-                follow(
-                    across, begin, end, out, to, C, memory, -x0 * C, C, flat, none, ux, C, none
-                )  # fmt: skip
-            else:
+        for begin in range(top, bottom, lines):
+            end = min(bottom, begin + lines)
+            source, base, run = x, n * H * wide, wide
+            if deep > 0:
+                i, stop = along[3 * begin + 1], none
+                for row in range(begin, end):
+                    if along[3 * row + 2] > 0:
+                        stop = max(stop, along[3 * row + 1] + along[3 * row + 2])
+                x_next = max(x_next, i)
+                if stop - x_base > deep:  # no room: those still wanted go to the front
+                    a = lines * long
+                    copy(memory, a, memory, a + (i - x_base) * long, (x_next - i) * long)
+                    x_base = i
+                for i in range(x_next, stop):
+                    copy(memory, (lines + i - x_base) * long, x, base + i * wide, wide)
+                x_next = max(x_next, stop)
+                source, base, run = memory, (lines - x_base) * long, long
+            for start in range(begin, min(end, begin + phases) if fy.size else begin):
+                row = start
+                while row < end:
+                    k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
+                    many = alike(along, row, phases, end)
+                    ahead = along[3 * (row + phases) + 1] - i if many > 1 else none
+                    stretch(
+                        memory, (row - begin) * long + low, phases * long, source, base + i * run,
+                        ahead * run, run, fy, k, uy, count, many, wide, none,
+                    )  # fmt: skip
+                    row += many * phases
+            for row in range(begin, end):
+                to, at = (n * OH + row) * OW * C, (row - begin) * long + low
+                if fy.size:
+                    follow(across, none, runs, out, to, C, memory, at, C, flat, none, ux, C, none)
+                    continue
+                k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
                 for j in range(count):
-                    copy(memory, low, x, at + j * W * C, wide)
+                    copy(memory, low, x, (n * H + i + j) * wide, wide)
                     a = (k + uy * j) * taps
-                    follow(across, begin, end, out, to, C, memory, -x0 * C, C, flat, a, ux, C, j)
+                    follow(across, none, runs, out, to, C, memory, low, C, flat, a, ux, C, j)
                 if count == 0:
-                    clear(out, to, to + (o1 - o0) * C)
+                    clear(out, to, to + OW * C)
 
 
 @kernel
