@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minigan import ops
+from minigan.autograd import vjp
 
 BIG = list(itertools.product([(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 8, 33, 130)], [0, 1, 2]))  # fmt: skip
 
@@ -149,3 +150,29 @@ def test_a_filter_makes_four_rows_of_a_phase_at_a_time(up, down, padding, taps, 
         else:
             assert four[-1] >= rows or not inside[four].all()
     assert fours > 0
+
+
+@pytest.mark.parametrize("taps", [12, 7])
+@pytest.mark.parametrize("up, down", [(2, 2), (4, 2), (2, 1), (1, 1), (2, 3), ((2, 1), (1, 2))])
+@pytest.mark.parametrize("shape", [(2, 64, 40, 33), (1, 37, 9, 70)])
+def test_filtered_lrelu_is_its_three_steps(shape, up, down, taps, rng):
+    """Twelve taps down are for four rows at once where the channels fill vectors; several tiles."""
+    fu, fd = rng.standard_normal(11), rng.standard_normal(taps)
+    x, b = rng.standard_normal(shape), rng.standard_normal(shape[1])
+    padding = [9, 13, 15, 8]
+
+    def steps(t):
+        mid = t["x"] + np.reshape(t["b"], (-1, 1, 1))
+        mid = ops.upfirdn2d(mid, fu, up, 1, padding, gain=math.prod(np.broadcast_to(up, 2)))
+        mid = ops.bias_act(mid, act="lrelu", alpha=0.1, gain=1.3, clamp=20)
+        return ops.upfirdn2d(mid, fd, 1, down)
+
+    def once(t):
+        return ops.filtered_lrelu(t["x"], fu, fd, t["b"], up, down, padding, 1.3, 0.1, 20)
+
+    (wanted, back), (got, pullback) = vjp(steps, {"x": x, "b": b}), vjp(once, {"x": x, "b": b})
+    assert np.abs(got - wanted).max() <= 1e-13 * np.abs(wanted).max()
+    dy = rng.standard_normal(got.shape)
+    expected, result = back(dy), pullback(dy)
+    for key in ("x", "b"):
+        assert np.abs(result[key] - expected[key]).max() <= 1e-13 * np.abs(expected[key]).max()

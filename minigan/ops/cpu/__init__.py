@@ -1,17 +1,16 @@
 """The CPU engine: the functions of `loops.py`, with the same arguments, in Numba.
 
 Read in this order: `simd.py` (registers), `jit.py` (compiling), `direct.py` and `winograd.py`
-(convolution), `conv.py` (which of them, and the layout), `resample.py` (upfirdn2d and
-filtered_lrelu), `pointwise.py` (bias and activation); then `memory.py` (what results are written
-to) and `team.py` (threads).
+(convolution), `conv.py` (which of them, and the layout), `resample.py` (upfirdn2d),
+`filtered.py` (filtered_lrelu), `pointwise.py` (bias and activation); then `memory.py` (what results
+are written to) and `team.py` (threads).
 """
 
-import functools
 import math
 
 import numpy as np
 
-from minigan.ops.cpu import pointwise, resample
+from minigan.ops.cpu import filtered, pointwise, resample
 from minigan.ops.cpu.conv import (
     contiguous,
     conv2d,
@@ -150,7 +149,7 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         codes = np.empty((N, MH, MW, -(-C // 32)) if mode else (0, 0, 0, 0), np.uint64)
     lanes = BYTES // x.itemsize
     wide = min(-(-C // lanes) * lanes, 32)
-    tiles, up_x, down_x = _tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0])
+    tiles, up_x, down_x = filtered.tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0])
     # One band an image, or more where images, tiles and channels would not occupy the cores.
     parts = N * len(tiles) * -(-C // wide)
     height = OH if parts >= 16 else max(4 * dty, -(-OH * parts // 16))
@@ -158,7 +157,9 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
     numbers = (x.dtype.type(v) for v in (gain, slope, clamp))
     up_y = resample.rows(MH, H, uty, up[1], 1, y0)
     down_y = resample.rows(OH, MH, dty, 1, down[1], after[2])
-    deep, depth = 2 * (-(-uty // up[1]) + 1), 2 * dty
+    together = 4 * up[1] if fuy.size else 1
+    deep = 2 * ((uty + together - 2) // up[1] + 1)
+    depth = 2 * dty + 3 * down[1] + together
     o, m, w = (tiles[:, i + 1] - tiles[:, i] for i in (0, 2, 4))
     row = o if fdy.size else m
     args = (
@@ -167,30 +168,9 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         mode, height, wide, depth, deep,
     )  # fmt: skip
     share(
-        resample.filtered_lrelu, tasks, innermost(x), *args,
+        filtered.filtered_lrelu, tasks, innermost(x), *args,
         work=N * C * MH * MW * 8,
-        scratch=int(((deep + 1) * w + m + depth * row).max() + 2) * wide
-        + (depth + deep) * resample.PAD,
+        scratch=int(((deep + together) * w + m + depth * row + 1).max()) * wide
+        + (depth + deep + together) * resample.PAD,
     )  # fmt: skip
     return y, codes
-
-
-@functools.lru_cache(64)
-def _tiles(OW, MW, up_taps, down_taps, up, down, before, after):
-    """The column tiles of a filtered_lrelu [T, 10], and its plans along x: see resample.py."""
-    tiles, plans, runs = [], ([], []), [0, 0]
-    for o0 in range(0, OW, 64):
-        o1 = min(OW, o0 + 64)
-        m0, m1 = resample.reach(o0, o1 - o0, down_taps, 1, down, after)
-        first, count = max(0, m0), max(0, min(MW, m1) - max(0, m0))
-        x0, x1 = resample.reach(first, max(1, count), up_taps, up, 1, before)
-        tiles.append([o0, o1, m0, m1, x0, max(x0, x1)])
-        parts = (
-            resample.plan(first, count, up_taps, up, 1, before),
-            resample.plan(o0, o1 - o0, down_taps, 1, down, after),
-        )
-        for i, part in enumerate(parts):
-            plans[i].append(part)
-            tiles[-1] += [runs[i], runs[i] + part.size // 7]
-            runs[i] += part.size // 7
-    return np.array(tiles, dtype=np.int64), *(np.concatenate(p) for p in plans)

@@ -1,4 +1,4 @@
-"""upfirdn2d and filtered_lrelu: no inserted zero is multiplied, no padded or stuffed array written.
+"""upfirdn2d: no inserted zero is multiplied, no padded or stuffed array written.
 
 Along one axis, output o of an up-FIR-down is Σ_j f[k + up·j] · x[i + j] over n terms: only every
 up-th tap meets a sample.  Outputs of one phase share k and n, and their i advances evenly: a `plan`
@@ -14,15 +14,12 @@ import numpy as np
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.simd import (
     BYTES,
-    choose,
     dot,
     dots,
     hold,
     load,
     never_inline,
-    prefetch,
     runtime,
-    sign_bits,
     store,
     zero,
 )
@@ -95,6 +92,21 @@ def _summing(count):
 
 
 _one, _two, _four, _six, _twelve = (_summing(count) for count in (1, 2, 4, 6, 12))
+
+
+@kernel
+def twelve_of_four(out, o, o_step, o_pixel, x, i, i_step, x_pixel, run, taps, k, up, pixels, width):
+    """`stretch` of four rows, o_step and i_step apart, twelve taps, pixel by pixel."""
+    never_inline()
+    lanes = BYTES // x.itemsize
+    held = hold(taps, k, up, 12)
+    for p in range(pixels):
+        for c in range(0, width, lanes):
+            to, at = o + p * o_pixel + c, i + p * x_pixel + c
+            if i_step == run:
+                dots(held, x, at, run, 1, out, to, o_step, runtime(0))
+            else:
+                dots(held, x, at, run, 2, out, to, o_step, runtime(0))
 
 
 @kernel
@@ -180,6 +192,46 @@ def alike(along, row, step, end):
 
 
 @kernel
+def vertical(
+    out, o, o_step, o_pixel, x, i, run, x_pixel, taps, up, along, begin, end, phases, pixels, width
+):  # fmt: skip
+    """The filter along y: rows begin … end of `rows`, four of one phase together where it can.
+
+    They are o_step apart in out, and the rows read are `run` apart in x.
+    """
+    none = runtime(0)
+    for start in range(begin, min(end, begin + phases)):
+        row = start
+        while row < end:
+            k, y, n = along[3 * row], along[3 * row + 1], along[3 * row + 2]
+            to, at = o + (row - begin) * o_step, i + y * run
+            many = alike(along, row, phases, end)
+            ahead = (along[3 * (row + phases) + 1] - y) * run if many > 1 else none
+            if pixels == 1:
+                stretch(
+                    out, to, phases * o_step, x, at, ahead, run, taps, k, up, n, many, width, none
+                )
+            elif n == 12 and 0 < ahead <= 2 * run and width % (BYTES // x.itemsize) == 0:
+                twelve_of_four(
+                    out, to, o_step, o_pixel, x, at, ahead, x_pixel, run, taps, k, up, pixels, width
+                )
+            else:
+                stretch(out, to, o_pixel, x, at, x_pixel, run, taps, k, up, n, pixels, width, none)
+                many = 1
+            row += many * phases
+
+
+@kernel
+def end_of(along, begin, end):
+    """The row after the last one that rows begin … end of `rows` read."""
+    stop = runtime(0)
+    for row in range(begin, end):
+        if along[3 * row + 2] > 0:
+            stop = max(stop, along[3 * row + 1] + along[3 * row + 2])
+    return stop
+
+
+@kernel
 def upfirdn(
     first, last, memory, x, fx, fy, out, across, left, long, along,
     N, H, W, C, OH, OW, ux, uy, height, phases, lines, deep,
@@ -192,7 +244,7 @@ def upfirdn(
     and, if deep is not 0, the rows of x that they are made of.
     """
     bands, runs, taps = (OH + height - 1) // height, across.size // 7, fx.shape[1]
-    flat, none, wide, low = fx.reshape(-1), runtime(0), W * C, left * C
+    flat, none, once, wide, low = fx.reshape(-1), runtime(0), runtime(1), W * C, left * C
     for task in range(first, last):
         n, top = task // bands, task % bands * height
         bottom = min(OH, top + height)
@@ -204,10 +256,7 @@ def upfirdn(
             end = min(bottom, begin + lines)
             source, base, run = x, n * H * wide, wide
             if deep > 0:
-                i, stop = along[3 * begin + 1], none
-                for row in range(begin, end):
-                    if along[3 * row + 2] > 0:
-                        stop = max(stop, along[3 * row + 1] + along[3 * row + 2])
+                i, stop = along[3 * begin + 1], end_of(along, begin, end)
                 x_next = max(x_next, i)
                 if stop - x_base > deep:  # no room: those still wanted go to the front
                     a = lines * long
@@ -217,17 +266,11 @@ def upfirdn(
                     copy(memory, (lines + i - x_base) * long, x, base + i * wide, wide)
                 x_next = max(x_next, stop)
                 source, base, run = memory, (lines - x_base) * long, long
-            for start in range(begin, min(end, begin + phases) if fy.size else begin):
-                row = start
-                while row < end:
-                    k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
-                    many = alike(along, row, phases, end)
-                    ahead = along[3 * (row + phases) + 1] - i if many > 1 else none
-                    stretch(
-                        memory, (row - begin) * long + low, phases * long, source, base + i * run,
-                        ahead * run, run, fy, k, uy, count, many, wide, none,
-                    )  # fmt: skip
-                    row += many * phases
+            if fy.size:
+                vertical(
+                    memory, low, long, none, source, base, run, none, fy, uy, along, begin, end,
+                    phases, once, wide,
+                )  # fmt: skip
             for row in range(begin, end):
                 to, at = (n * OH + row) * OW * C, (row - begin) * long + low
                 if fy.size:
@@ -240,146 +283,3 @@ def upfirdn(
                     follow(across, none, runs, out, to, C, memory, low, C, flat, a, ux, C, j)
                 if count == 0:
                     clear(out, to, to + OW * C)
-
-
-@kernel
-def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode):
-    """line ← clamp(gain·lrelu(line)) in place: pixels of `size` ≤ 32 numbers, whole vectors.
-
-    mode 1 also writes 2 bits a sample, negative and clamped, a 64-bit word for each pixel, `words`
-    apart; mode 2 multiplies by the slope that such a code stands for, instead: gain, gain·slope, 0.
-    """
-    lanes = BYTES // line.itemsize
-    steep, most, least = zero(line) + gain * slope, zero(line) + clamp, zero(line) - clamp
-    for p in range(pixels):
-        low, high = np.uint64(0), np.uint64(0)
-        word = codes[at + p * words] if mode == 2 else np.uint64(0)
-        for c in range(0, size, lanes):
-            shift = np.uint64(c)
-            v = load(line, first + p * size + c)
-            if mode == 2:
-                v = choose(word >> shift, v * steep, v * gain)
-                v = choose(word >> (shift + np.uint64(32)), zero(line), v)
-            else:
-                below = sign_bits(v)
-                v = choose(below, v * steep, v * gain)
-                if clamp >= 0:
-                    above, under = sign_bits(most - v), sign_bits(v - least)
-                    v = choose(above, most, choose(under, least, v))
-                    high |= (above | under) << shift
-                low |= below << shift
-            store(line, first + p * size + c, v)
-        if mode == 1:
-            codes[at + p * words] = low | (high << np.uint64(32))
-
-
-@kernel
-def filtered_lrelu(
-    first, last, memory, x, b, fux, fuy, fdx, fdy, out, codes,
-    tiles, up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, ux, uy,
-    gain, slope, clamp, mode, height, wide, depth, deep,
-):  # fmt: skip
-    """Up, leaky ReLU, down: a row of the upsampled image at a time, and only a tile's width of it.
-
-    Tasks: images × bands of `height` output rows × column tiles × blocks of `wide` ≤ 32 channels.
-    tiles [T · 10]: the columns of the output, of the upsampled image and of x that a tile reads
-    (first and end each, beyond the images' edges where zeros are read), then its runs in the plans
-    up_x and down_x.  up_y and down_y are `rows`.  Filters as for `upfirdn`.  codes [N, MH, MW,
-    words].  `deep` rows of x + b are held for the filter up, `depth` upsampled ones for that down.
-    """
-    bands, cuts, columns = (OH + height - 1) // height, (C + wide - 1) // wide, tiles.size // 10
-    words, lanes = (C + 31) // 32, BYTES // x.itemsize
-    u_taps, d_taps, thin = fux.shape[1], fdx.shape[1], fdy.size > 0
-    flat_u, flat_d, none, once = fux.reshape(-1), fdx.reshape(-1), runtime(0), runtime(1)
-    for task in range(first, last):
-        n, top = task // (cuts * columns * bands), task // (cuts * columns) % bands * height
-        c0, t = task % cuts * wide, task // cuts % columns * 10
-        o0, o1, m0, m1 = tiles[t], tiles[t + 1], tiles[t + 2], tiles[t + 3]
-        x0, x1 = tiles[t + 4], tiles[t + 5]
-        ups, upe, downs, downe = tiles[t + 6], tiles[t + 7], tiles[t + 8], tiles[t + 9]
-        here = min(wide, C - c0)
-        size = (here + lanes - 1) // lanes * lanes  # of a pixel in memory: whole vectors
-        # Columns that exist; the others stay 0.
-        xa, xb, ma, mb = max(0, x0), min(W, x1), max(0, m0), min(MW, m1)
-        # In memory: a row of x; an upsampled one; `depth` of those, filtered along x if `thin`.
-        mid, held = (x1 - x0) * size, (x1 - x0 + m1 - m0) * size
-        long = ((o1 - o0) if thin else (m1 - m0)) * size + PAD
-        shifts = held + depth * long  # the bias of these channels, and zeros
-        near, far = shifts + size, max(0, xb - xa) * size + PAD  # and rows of x + b, `far` apart
-        clear(memory, none, near + (deep * far if here < size else none))
-        for c in range(here if b.size else 0):
-            memory[shifts + c] = b[c0 + c]
-        base = begun = down_y[3 * top + 1]  # the row held first, and the next to be made
-        x_base = x_next = none
-        for row in range(top, min(OH, top + height)):
-            tap, start, count = down_y[3 * row], down_y[3 * row + 1], down_y[3 * row + 2]
-            begun = max(begun, start)
-            if start + count - base > depth:  # no room: those still wanted go to the front
-                for at in range(held, held + (begun - start) * long, lanes):
-                    store(memory, at, load(memory, at + (start - base) * long))
-                base = start
-            while begun < start + count:
-                k, i, some = up_y[3 * begun], up_y[3 * begun + 1], up_y[3 * begun + 2]
-                at, low = ((n * H + i) * W + xa) * C + c0, (xa - x0) * size
-                slot = held + (begun - base) * long
-                line = mid if thin else slot
-                to = line + (ma - m0) * size
-                if fuy.size:
-                    x_next = max(x_next, i)
-                    if i + some - x_base > deep:
-                        for q in range(near, near + (x_next - i) * far, lanes):
-                            store(memory, q, load(memory, q + (i - x_base) * far))
-                        x_base = i
-                    while x_next < i + some:
-                        # The bias before the filter: b·Σtaps after it would lose digits.
-                        q = near + (x_next - x_base) * far
-                        for p in range(((n * H + x_next) * W + xa) * C + c0,
-                                       ((n * H + x_next) * W + xb) * C + c0, C):  # fmt: skip
-                            for c in range(0, here // lanes * lanes, lanes):
-                                store(memory, q + c, load(x, p + c) + load(memory, shifts + c))
-                                prefetch(x, p + c + W * C)  # of the next row
-                            for c in range(here // lanes * lanes, here):
-                                memory[q + c] = x[p + c] + memory[shifts + c]
-                            q += size
-                        x_next += 1
-                    stretch(
-                        memory, low, size, memory, near + (i - x_base) * far, size, far, fuy, k, uy,
-                        some, xb - xa, size, none,
-                    )  # fmt: skip
-                    follow(
-                        up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u, none,
-                        ux, size, none,
-                    )  # fmt: skip
-                else:
-                    clear(memory, to, to + (mb - ma) * size)
-                    for j in range(some):
-                        for p in range(xb - xa):
-                            for c in range(here):
-                                v = x[at + (j * W + p) * C + c]
-                                memory[low + p * size + c] = v + b[c0 + c] if b.size else v
-                        follow(
-                            up_x, ups, upe, memory, to, size, memory, -x0 * size, size, flat_u,
-                            (k + uy * j) * u_taps, ux, size, once,
-                        )  # fmt: skip
-                code = ((n * MH + begun) * MW + ma) * words + c0 // 32
-                lrelu(memory, to, mb - ma, size, gain, slope, clamp, codes, code, words, mode)
-                if thin:
-                    follow(
-                        down_x, downs, downe, memory, slot, size, memory, mid - m0 * size, size,
-                        flat_d, none, once, size, none,
-                    )  # fmt: skip
-                begun += 1
-            to, at = ((n * OH + row) * OW + o0) * C + c0, held + (start - base) * long
-            if thin:
-                stretch(
-                    out, to, C, memory, at, size, long, fdy, tap, once, count, o1 - o0, here, none
-                )
-            else:
-                clear(memory, mid, mid + (o1 - o0) * size)
-                for j in range(count):
-                    follow(
-                        down_x, downs, downe, memory, mid, size, memory, at + j * long - m0 * size,
-                        size, flat_d, (tap + j) * d_taps, once, size, once,
-                    )  # fmt: skip
-                for p in range(o1 - o0):
-                    copy(out, to + p * C, memory, mid + p * size, here)
