@@ -9,6 +9,7 @@ import pytest
 
 from minigan import ops
 from minigan.autograd import vjp
+from minigan.ops.cpu import simd
 
 BIG = list(itertools.product([(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 8, 33, 130)], [0, 1, 2]))  # fmt: skip
 
@@ -150,6 +151,29 @@ def test_a_filter_makes_four_rows_of_a_phase_at_a_time(up, down, padding, taps, 
         else:
             assert four[-1] >= rows or not inside[four].all()
     assert fours > 0
+
+
+@pytest.mark.parametrize("up, down", [(2, 1), (3, 1), (3, 2), ((2, 4), (1, 2))])
+@pytest.mark.parametrize("channels, dtype", [(8, np.float64), (5, np.float64), (16, np.float32)])
+def test_large_results_go_past_the_cache(up, down, channels, dtype, rng, monkeypatch):
+    from minigan.ops.cpu import resample
+
+    kernel, past = resample.upfirdn, []
+    share = ops.switch.kernels(np.ones(1)).share
+
+    def watched(function, tasks, *args, **options):
+        if function is kernel:
+            past.append(args[-2])
+        return share(function, tasks, *args, **options)
+
+    monkeypatch.setattr("minigan.ops.cpu.share", watched)
+    x, f = rng.standard_normal((2, channels, 19, 33)).astype(dtype), rng.standard_normal(9)
+    usual = ops.upfirdn2d(x, f, up=up, down=down, padding=5)
+    monkeypatch.setattr("minigan.ops.cpu._CACHED", 0)
+    got = ops.upfirdn2d(x, f, up=up, down=down, padding=5)
+    vectors = got.shape[3] * channels * x.itemsize % simd.BYTES == 0
+    assert past == [0, int(vectors and got.size > 2 * x.size)]
+    assert np.array_equal(got, usual)
 
 
 @pytest.mark.parametrize("taps", [12, 7])

@@ -36,6 +36,9 @@ __all__ = [
 ]
 
 
+_CACHED = 1 << 26  # bytes; results may stay in a cache up to here
+
+
 def _none(x):
     return np.empty(0, x.dtype)
 
@@ -106,15 +109,19 @@ def upfirdn2d(x, f, up, down, padding):
     # for one set of the cache: then they are held elsewhere.
     many = (ty + (lines - 1) * down[1] - 1) // up[1] + 1
     deep = 2 * many if fy.size and many > 10 and W * C * x.itemsize % 4096 == 0 else 0
+    # What no cache could hold goes past it, if most of the memory's work is to write.
+    past = int(
+        fy.size and out.nbytes > max(_CACHED, 2 * x.nbytes) and OW * C * x.itemsize % BYTES == 0
+    )
     # Bands of some 4 MB, so that two threads seldom come to one page of new memory together.
     height = max(1, min(OH, -(-OH * N // 4), (1 << 20) // (OW * C)))
     height = -(-height // lines) * lines
     args = (fx, fy, out, across, left, long, along)
-    sizes = (N, H, W, C, OH, OW, *up, height, phases, lines, deep)
+    sizes = (N, H, W, C, OH, OW, *up, height, phases, lines, past, deep)
     work = out.size * (ty // up[1] + tx // up[0] + 2)
     share(
         resample.upfirdn, N * -(-OH // height), innermost(x), *args, *sizes, work=work,
-        scratch=(lines + deep) * long,
+        scratch=(lines + deep) * long + past * OW * C,
     )  # fmt: skip
     return y
 

@@ -21,6 +21,7 @@ from minigan.ops.cpu.simd import (
     never_inline,
     runtime,
     store,
+    stream,
     zero,
 )
 
@@ -113,6 +114,13 @@ def twelve_of_four(out, o, o_step, o_pixel, x, i, i_step, x_pixel, run, taps, k,
 def clear(a, begin, end):
     for i in range(begin, end):
         a[i] = 0
+
+
+@kernel
+def copy_out(out, o, x, i, count):
+    """`copy` of whole vectors, past the cache: what is written over is not read first."""
+    for c in range(0, count, BYTES // x.itemsize):
+        stream(out, o + c, load(x, i + c))
 
 
 @kernel
@@ -234,14 +242,15 @@ def end_of(along, begin, end):
 @kernel
 def upfirdn(
     first, last, memory, x, fx, fy, out, across, left, long, along,
-    N, H, W, C, OH, OW, ux, uy, height, phases, lines, deep,
+    N, H, W, C, OH, OW, ux, uy, height, phases, lines, past, deep,
 ):  # fmt: skip
     """Tasks: images × bands of `height` output rows.  across is a `plan`, along are `rows`.
 
     fx [1, taps] along x and fy [taps] along y; or, not separable, fx [taps, taps] and fy empty.
     The filter along y makes `lines` rows at a time, four of one phase together where it can.
     memory [lines + deep, long]: these, each with zeros on both sides, `left` pixels on the left;
-    and, if deep is not 0, the rows of x that they are made of.
+    and, if deep is not 0, the rows of x that they are made of.  If `past`, a row of the output
+    is made in memory, after all these, and goes to its place past the cache.
     """
     bands, runs, taps = (OH + height - 1) // height, across.size // 7, fx.shape[1]
     flat, none, once, wide, low = fx.reshape(-1), runtime(0), runtime(1), W * C, left * C
@@ -274,7 +283,16 @@ def upfirdn(
             for row in range(begin, end):
                 to, at = (n * OH + row) * OW * C, (row - begin) * long + low
                 if fy.size:
-                    follow(across, none, runs, out, to, C, memory, at, C, flat, none, ux, C, none)
+                    if past:
+                        a = (lines + deep) * long
+                        follow(
+                            across, none, runs, memory, a, C, memory, at, C, flat, none, ux, C, none
+                        )  # fmt: skip
+                        copy_out(out, to, memory, a, OW * C)
+                    else:
+                        follow(
+                            across, none, runs, out, to, C, memory, at, C, flat, none, ux, C, none
+                        )  # fmt: skip
                     continue
                 k, i, count = along[3 * row], along[3 * row + 1], along[3 * row + 2]
                 for j in range(count):

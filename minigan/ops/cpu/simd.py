@@ -126,6 +126,19 @@ def store(typing_context, a, i, v):
 
 
 @extending.intrinsic
+def stream(typing_context, a, i, v):
+    """`store` that does not go through the cache; a[i] begins a vector's worth of memory."""
+
+    def code(context, builder, signature, args):
+        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        done = builder.store(args[2], pointer, align=BYTES)
+        done.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp, v), code
+
+
+@extending.intrinsic
 def prefetch(typing_context, a, i):
     """Have the memory of a[i] brought to the cache; a[i] need not exist."""
 
