@@ -217,7 +217,8 @@ def main():
         }
     first = {name: [step() for _ in range(3)] for name, step in steps.items()}  # warm, and compared
     for name, values in first.items():
-        assert np.allclose(values, first["ours"], rtol=5e-3), (name, values, first["ours"])
+        # Adam makes of rounding, 1e-7, 1e-4 in a second step and 1e-2 in a third: not compared.
+        assert np.allclose(values[:2], first["ours"][:2], rtol=5e-4), (name, values, first["ours"])
     times = np.zeros((args.rounds, len(steps)))
     for i in range(args.rounds):
         for j, step in enumerate(steps.values()):
