@@ -1,7 +1,8 @@
 """The GPU engine against PyTorch and the card itself: python benchmarks/gpu.py > benchmarks/gpu.md
 
 Each time is the median of `--rounds`, by CUDA events, after two calls that are not timed; variants of
-a row run in turn.  Results are compared with PyTorch's before anything is timed.  PyTorch is compared
+a row run in turn.  The operations' times are the GPU's: it is kept busy until their launches are all in
+its queue.  The networks' times are from an idle GPU to the picture, the CPU's work included.  Results are compared with PyTorch's before anything is timed.  PyTorch is compared
 if installed: pip install -e '.[benchmark]'.  Without a GPU the rows are printed empty: there is
 nothing to say.
 """
@@ -44,14 +45,27 @@ def header(*cells):
     row(*["---"] * len(cells))
 
 
-def milliseconds(variants, rounds):
-    """The median time of each, {name: ms}; CuPy's and PyTorch's run on one stream, the default."""
+SPIN = """
+extern "C" __global__ void spin(long long cycles) {
+    for (long long start = clock64(); clock64() - start < cycles;);
+}
+"""
+
+
+def milliseconds(variants, rounds, queued=True):
+    """The median time of each, {name: ms}; CuPy's and PyTorch's run on one stream, the default.
+    queued: the GPU's time alone, without the CPU's before each launch."""
     cp, times = cupy(), {name: [] for name in variants}
+    spin = cp.RawKernel(SPIN, "spin")
     for _ in range(rounds):
         for name, function in variants.items():
             for _ in range(2):
                 function()
             start, end = cp.cuda.Event(), cp.cuda.Event()
+            if queued:
+                spin((1,), (1,), (np.int64(8e6),))  # some milliseconds
+            else:
+                cp.cuda.Device().synchronize()
             start.record()
             function()
             end.record()
@@ -79,12 +93,13 @@ def on_card(a, half=False):
 def rates(rounds):
     """Bytes a second of a copy, and multiply-adds a second of a matrix product, on this card."""
     cp = cupy()
-    x = cp.zeros((1 << 26,), np.float32)
-    copy = milliseconds({"copy": lambda: x.copy()}, rounds)["copy"]
-    found = {"copy": 2 * x.nbytes / copy * 1e3}
+    x = cp.asarray(np.random.default_rng(0).random(1 << 26, np.float32))
+    y, kernel = cp.empty_like(x), cp.ElementwiseKernel("float32 x", "float32 y", "y = x", "copy")
+    copies = {"by the driver": lambda: x.copy(), "by a kernel": lambda: kernel(x, y)}
+    found = {"copy": 2 * x.nbytes / min(milliseconds(copies, rounds).values()) * 1e3}
     for name in PRECISIONS if torch else ():
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-        a = on_card(np.ones((8192, 8192), np.float32), half=name == "fp16")
+        a = on_card(np.random.default_rng(0).random((8192, 8192), np.float32), name == "fp16")
         found[name] = (
             8192**3 / milliseconds({"product": lambda a=a: a @ a}, rounds)["product"] * 1e3
         )
@@ -237,7 +252,7 @@ def networks(rates, rounds):
                 if torch:
                     variants["eager"] = eager(G, z, precision)
                 agree(variants, 1e-2 if precision != "fp32" else 1e-4)
-                t = milliseconds(variants, rounds)
+                t = milliseconds(variants, rounds, queued=False)
             best = min(t["ours"], t["graph"])
             row(f"{res}²", batch, precision, t["ours"], t["graph"], t.get("eager", ""),
                 1000 * batch / best, t["eager"] / best if torch else "")  # fmt: skip

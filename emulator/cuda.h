@@ -140,7 +140,7 @@ template <class T> struct Cell {  // a number of shared memory, and who touched 
 
 template <class T> struct Shared {
     Cell<T>* cells;
-    int64_t size;
+    int64_t size, start;  // start: how far into its memory it begins
     struct Place {
         Cell<T>& cell;
         int64_t i;
@@ -154,13 +154,16 @@ template <class T> struct Shared {
             ++report->shared_reads;
             return cell.value;
         }
-        void operator=(T v) const {
+        void claim() const {  // so that it can be written
             if (cell.written == epoch && cell.writer != current)
                 fail("race: shared number " + std::to_string(i) + " written by thread " +
                      std::to_string(cell.writer) + ", too");
             if (cell.read == epoch && cell.reader != current)
                 fail("race: shared number " + std::to_string(i) +
                      " written while another thread reads it");
+        }
+        void operator=(T v) const {
+            claim();
             cell.value = v, cell.writer = current, cell.written = epoch;
             ++report->shared_writes;
         }
@@ -173,16 +176,23 @@ template <class T> struct Shared {
     }
     Shared operator+(int64_t n) const {
         if (n < 0 || n > size) fail("shared array left behind");
-        return {cells + n, size - n};
+        return {cells + n, size - n, start + n};
     }
 };
+
+struct Word {  // on its way to shared memory
+    Shared<unsigned> into;
+    int64_t at;
+    unsigned value;
+};
+inline std::vector<std::vector<Word>> sent[MOST];  // by each thread, in groups
 
 // Shared array number `which` of this block; new blocks find it unwritten.
 template <class T> Shared<T> shared(size_t which, int64_t size) {
     if (shared_arrays.size() <= which) shared_arrays.resize(which + 1);
     auto& bytes = shared_arrays[which];
     if (bytes.size() != size * sizeof(Cell<T>)) bytes.assign(size * sizeof(Cell<T>), 0);
-    return {reinterpret_cast<Cell<T>*>(bytes.data()), size};
+    return {reinterpret_cast<Cell<T>*>(bytes.data()), size, 0};
 }
 
 inline void start() {
@@ -222,6 +232,7 @@ inline void run_block(bool backwards) {
     for (int i = 0; i < count; ++i) {
         auto& thread = threads[i];
         thread.waiting = NOTHING, thread.turn = 0;
+        sent[i].assign(1, {});
         thread.index = {i % block_size.x, i / block_size.x % block_size.y,
                         i / block_size.x / block_size.y};
         getcontext(&thread.context);
@@ -283,6 +294,13 @@ template <class T> T from_lane(T v, int source) {
     return v;
 }
 
+// Four numbers at once are read and written only from multiples of four on.
+inline void aligned(int64_t place) {
+    if (place % 4) fail("four numbers from place " + std::to_string(place) + " on, not a multiple of 4");
+}
+template <class Memory> void aligned(const Memory&, int64_t i) { aligned(i); }
+template <class T> void aligned(const Shared<T>& memory, int64_t i) { aligned(memory.start + i); }
+
 }  // namespace emulator
 
 // ---- the names that kernels use -------------------------------------------------------------------
@@ -292,6 +310,7 @@ using emulator::Out;
 using emulator::Shared;
 #define KERNEL static
 #define DEVICE static inline
+#define CALLED static
 #define SHARED(T, name, size) emulator::Shared<T> name = emulator::shared<T>(1 + __COUNTER__, size)
 #define threadIdx emulator::threads[emulator::current].index
 #define blockIdx emulator::block_index
@@ -303,8 +322,22 @@ using emulator::Shared;
         return emulator::launch(name, shape, dynamic, backwards, arguments, report);          \
     }
 
-static inline emulator::Shared<real> dynamic_shared() {
-    return emulator::shared<real>(0, emulator::dynamic_bytes / sizeof(real));
+template <class T = real> emulator::Shared<T> dynamic_shared() {
+    return emulator::shared<T>(0, emulator::dynamic_bytes / sizeof(T));
+}
+
+struct Four {
+    real v[4];
+};
+
+template <class Memory> Four load_four(Memory memory, int64_t i) {
+    emulator::aligned(memory, i);
+    return {memory[i], memory[i + 1], memory[i + 2], memory[i + 3]};
+}
+
+template <class Memory> void store_four(Memory memory, int64_t i, Four four) {
+    emulator::aligned(memory, i);
+    for (int k = 0; k < 4; ++k) memory[i + k] = four.v[k];
 }
 
 static inline void __syncthreads() { emulator::wait(emulator::BLOCK); }
@@ -314,8 +347,14 @@ template <class T> T __shfl_down_sync(unsigned, T v, int step) {
     return emulator::from_lane(v, source < 32 ? source : emulator::lane());
 }
 
-template <class T> T __shfl_xor_sync(unsigned, T v, int mask) {
-    return emulator::from_lane(v, emulator::lane() ^ mask);
+static inline unsigned __ballot_sync(unsigned, bool v) {
+    using namespace emulator;
+    slots[current][0] = v;
+    wait(WARP);
+    unsigned all = 0;
+    for (int i = 0; i < 32; ++i) all |= unsigned(slots[current - lane() + i][0]) << i;
+    wait(WARP);
+    return all;
 }
 
 // ---- the twins of the PTX in conv_tensor.cu -------------------------------------------------------
@@ -351,6 +390,38 @@ static inline float from_f16(unsigned bits) {
                  : exponent    ? std::ldexp(1024.0f + mantissa, exponent - 25)
                                : std::ldexp(float(mantissa), -24);
     return bits & 0x8000 ? -size : size;
+}
+
+// Lane 8 i + r shows where row r of matrix i lies; each takes word t of row g of the four matrices.
+static inline void load_matrices(unsigned* words, emulator::Shared<unsigned> memory, int at) {
+    using namespace emulator;
+    aligned(memory, at);
+    slots[current][0] = at;
+    wait(WARP);
+    for (int i = 0; i < 4; ++i) {
+        words[i] = memory[slots[current - lane() + 8 * i + lane() / 4][0] + lane() % 4];
+    }
+    wait(WARP);
+}
+
+// What is sent arrives when it is awaited, as late as a GPU could deliver it.
+static inline void send_four(emulator::Shared<unsigned> into, int at, emulator::In<unsigned> from,
+                             int64_t i, bool there) {
+    using namespace emulator;
+    aligned(into, at);
+    for (int k = 0; k < 4; ++k) {
+        into[at + k].claim();
+        sent[current].back().push_back({into, at + k, there ? from[i + k] : 0});
+    }
+    if (there) aligned(i);
+}
+static inline void close_sending() { emulator::sent[emulator::current].emplace_back(); }
+template <int N> void await_all_but() {
+    auto& groups = emulator::sent[emulator::current];  // the last is still open
+    while (groups.size() > N + 1) {
+        for (auto& word : groups.front()) word.into[word.at] = word.value;
+        groups.erase(groups.begin());
+    }
 }
 
 // c += a · b for a warp: lanes show their words, then each adds up its four sums.

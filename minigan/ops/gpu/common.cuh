@@ -6,13 +6,23 @@
 #ifndef EMULATED
 #define KERNEL extern "C" __global__
 #define DEVICE __device__ __forceinline__
-#define SHARED(T, name, size) __shared__ T name[size]  // of a block, known size
+#define CALLED __device__ __noinline__
+#define SHARED(T, name, size) __shared__ __align__(16) T name[size]  // of a block, known size
 template <class T> using In = const T* __restrict__;  // global memory, read; may be null
 template <class T> using Out = T* __restrict__;       // global memory, written; may be null
 template <class T> using Shared = T*;
-DEVICE Shared<real> dynamic_shared() {  // of a block, size given at the launch
-    extern __shared__ real memory[];
-    return memory;
+template <class T = real> DEVICE Shared<T> dynamic_shared() {  // of a block, size given at the launch
+    extern __shared__ __align__(16) unsigned char memory[];
+    return reinterpret_cast<T*>(memory);
+}
+struct __align__(16) Four {  // numbers that are read and written at once, from a multiple of 4 on
+    real v[4];
+};
+DEVICE Four load_four(const real* memory, long long i) {
+    return *reinterpret_cast<const Four*>(memory + i);
+}
+DEVICE void store_four(real* memory, long long i, Four four) {
+    *reinterpret_cast<Four*>(memory + i) = four;
 }
 #endif
 
@@ -22,10 +32,9 @@ enum Act { LINEAR, RELU, LRELU, TANH, SIGMOID, ELU, SELU, SOFTPLUS, SWISH };
 
 DEVICE real sigmoid(real v) { return real(0.5) * (1 + tanh(real(0.5) * v)); }
 
-DEVICE real activate(real v, int act, real alpha) {
+// Seldom used and long: not copied to where it is called.
+CALLED real curve(real v, int act) {
     switch (act) {
-        case RELU: return v > 0 ? v : real(0);
-        case LRELU: return v > 0 ? v : alpha * v;
         case TANH: return tanh(v);
         case SIGMOID: return sigmoid(v);
         case ELU: return v > 0 ? v : expm1(v);
@@ -33,9 +42,13 @@ DEVICE real activate(real v, int act, real alpha) {
             return real(1.0507009873554804934193349852946) *
                    (v > 0 ? v : real(1.6732632423543772848170429916717) * expm1(v));
         case SOFTPLUS: return (v > 0 ? v : real(0)) + log1p(exp(-fabs(v)));
-        case SWISH: return v * sigmoid(v);
-        default: return v;
+        default: return v * sigmoid(v);  // SWISH
     }
+}
+
+DEVICE real activate(real v, int act, real alpha) {
+    if (act > LRELU) return curve(v, act);
+    return v > 0 || act == LINEAR ? v : act == RELU ? real(0) : alpha * v;
 }
 
 // scale [N, channels], noise [noises, pixels] with noises 1 or N, bias [channels]: each or null.

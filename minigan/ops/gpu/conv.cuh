@@ -17,9 +17,9 @@ struct Pixel {
     bool exists;
 };
 
-DEVICE Pixel pixel_of(long long p, CONV_PARAMS) {
+DEVICE Pixel pixel_of(unsigned p, CONV_PARAMS) {
     Pixel pixel;
-    pixel.exists = p < (long long)N * OH * OW;
+    pixel.exists = p < (unsigned)N * OH * OW;
     int j = p % OW, i = p / OW % OH;
     pixel.n = p / OW / OH;
     pixel.row = i * SY + Y0;

@@ -14,6 +14,7 @@ from minigan.device import cupy
 FOLDER = pathlib.Path(__file__).parent
 CAPABILITY = 75  # the oldest GPUs for which the kernels are compiled in the tests: Turing
 THREADS = 256  # of a block, unless a kernel says otherwise
+PLANES = 65535  # along a grid's second and third axis, at most: a block goes on to further planes
 ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
 PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0, "gain": 1.0,
          "clamp": None}  # fmt: skip
@@ -21,7 +22,10 @@ PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0,
 
 def source(file):
     """The CUDA C++ of a file, with what it shares with others in front."""
-    shared = ["common.cuh"] + ["conv.cuh"] * file.startswith("conv_")
+    shared = ["common.cuh"]
+    for beginning, header in (("conv", "conv.cuh"), ("conv_tensor", "tensor.cuh"),
+                              ("resample", "resample.cuh"), ("filtered", "resample.cuh")):  # fmt: skip
+        shared += [header] * file.startswith(beginning)
     return "\n".join((FOLDER / name).read_text() for name in (*shared, f"{file}.cu"))
 
 

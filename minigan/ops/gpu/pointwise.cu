@@ -2,21 +2,24 @@
 // so memory sets the pace.
 
 // A block: 4 · blockDim elements of one plane, y = clamp(gain · act(x · scale + noise + bias)).
-// x, y [outer, channels, inner]; a plane is an (outer, channel).
-KERNEL void bias_act(In<real> x, Out<real> y, int channels, int inner, FINISH_PARAMS) {
-    int plane = blockIdx.x, n = plane / channels, c = plane % channels;
-    long long start = (long long)plane * inner;
-    int first = blockIdx.y * blockDim.x * 4 + threadIdx.x;
-    real v[4];
+// x, y [planes, inner]; a plane is an (n, channel).  Blocks that run at the same time should read what
+// lies near, so the first axis of the grid goes along a plane.
+KERNEL void bias_act(In<real> x, Out<real> y, int planes, int channels, int inner, FINISH_PARAMS) {
+    int first = blockIdx.x * blockDim.x * 4 + threadIdx.x;
+    for (int plane = blockIdx.y; plane < planes; plane += gridDim.y) {
+        int n = plane / channels, c = plane % channels;
+        long long start = (long long)plane * inner;
+        real v[4];
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
-        int i = first + k * blockDim.x;
-        v[k] = i < inner ? x[start + i] : real(0);
-    }
+        for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
+            int i = first + k * blockDim.x;
+            v[k] = i < inner ? x[start + i] : real(0);
+        }
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-        int i = first + k * blockDim.x;
-        if (i < inner) y[start + i] = finish(v[k], n, c, channels, i, inner, FINISH_ARGS);
+        for (int k = 0; k < 4; ++k) {
+            int i = first + k * blockDim.x;
+            if (i < inner) y[start + i] = finish(v[k], n, c, channels, i, inner, FINISH_ARGS);
+        }
     }
 }
 

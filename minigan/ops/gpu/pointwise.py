@@ -5,7 +5,14 @@ import math
 import numpy as np
 
 from minigan.device import cupy
-from minigan.ops.gpu.launch import THREADS, blocks, contiguous, finish_arguments, launch
+from minigan.ops.gpu.launch import (
+    PLANES,
+    THREADS,
+    blocks,
+    contiguous,
+    finish_arguments,
+    launch,
+)
 
 
 def bias_act(x, dim, b, act, alpha, gain, clamp, scale=None, noise=None):
@@ -18,8 +25,9 @@ def bias_act(x, dim, b, act, alpha, gain, clamp, scale=None, noise=None):
     if x.size:
         finish = {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
                   "noise": noise}  # fmt: skip
-        grid = (x.size // inner, blocks(inner, 4 * THREADS), 1)
-        args = (x, y, channels, inner, *finish_arguments(finish))
+        planes = x.size // inner
+        grid = (blocks(inner, 4 * THREADS), min(planes, PLANES), 1)
+        args = (x, y, planes, channels, inner, *finish_arguments(finish))
         launch("pointwise", "bias_act", grid, (THREADS, 1, 1), args, x.dtype)
     return y
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigan.device import cupy
 from minigan.ops.gpu.launch import (
+    PLANES,
     THREADS,
     blocks,
     constant,
@@ -18,7 +19,18 @@ from minigan.ops.gpu.launch import (
 from minigan.ops.resampling import factors
 
 UNASKED = 48 << 10  # bytes of shared memory that a block may have on every GPU
-FIXED = {(2, 1): "upfirdn2d_up2", (1, 2): "upfirdn2d_down2", (1, 1): "upfirdn2d_same"}
+# Kernels for known rates and taps.  upfirdn2d: (up, down, taps) -> name, rows of a tile.
+FIXED = {
+    (u, d, t): (f"upfirdn2d_{name}_{t}", rows)
+    for u, d, name, rows in ((2, 1, "up2", 32), (1, 2, "down2", 16), (1, 1, "same", 32))
+    for t in (4, 12)
+}
+# filtered_lrelu, float32: (up, down, taps of both) -> name, size of a tile, Tile::numbers of it.
+FILTERED = {
+    (2, 2, 12, 12): ("filtered_lrelu_2_2", 32, 12976),
+    (4, 2, 24, 12): ("filtered_lrelu_4_2", 32, 9632),
+    (2, 4, 12, 24): ("filtered_lrelu_2_4", 16, 16800),
+}
 
 
 def _reach(outputs, step, taps, up):
@@ -53,22 +65,23 @@ def upfirdn2d(x, f, up, down, padding, finish=None):
     if y.size == 0:
         return y
     fx, fy = factors(f)
-    fixed = FIXED.get((ux, dx)) if (ty, tx) == (4, 4) and ux == uy and dx == dy else None
-    # Two short sums instead of a long one: chosen by counting products, not measured yet.
-    separable = fy is not None and not fixed and blocks(tx, ux) * blocks(ty, uy) > 16
-
-    def memory(w, h):
-        rows, columns = _reach(h, dy, ty, uy), _reach(w, dx, tx, ux)
-        return rows * (columns + (w if separable else 0)) * x.itemsize
-
-    w, h, shared = _tile("upfirdn2d", memory)
-    if separable:
-        kernel, taps = "upfirdn2d_separable", (constant(fx), constant(fy))
+    fixed = FIXED.get((ux, dx, tx)) if fy is not None and (ux, dx, tx) == (uy, dy, ty) else None
+    # Two short sums instead of a long one, where that spares products.
+    separable = fy is not None and blocks(tx, ux) + blocks(ty, uy) < blocks(tx, ux) * blocks(ty, uy)
+    if fixed:
+        kernel, w, h, shared = fixed[0], 64 if x.itemsize == 4 else 32, fixed[1], 0
     else:
-        kernel, taps = fixed or "upfirdn2d", (constant(f if f.ndim == 2 else np.outer(f, f)),)
+        kernel = "upfirdn2d_separable" if separable else "upfirdn2d"
+
+        def memory(w, h):
+            rows, columns = _reach(h, dy, ty, uy), _reach(w, dx, tx, ux)
+            return rows * (columns + (w if separable else 0)) * x.itemsize
+
+        w, h, shared = _tile("upfirdn2d", memory)
+    taps = (fx, fy) if fixed or separable else (f if f.ndim == 2 else np.outer(f, f),)
     sizes = (N * C, H, W, OH, OW, ux, uy, dx, dy, x0, y0, tx, ty, C, w, h)
-    args = (contiguous(x), *taps, y, *sizes, *finish_arguments(finish))
-    grid = (N * C, blocks(OW, w), blocks(OH, h))
+    args = (contiguous(x), *map(constant, taps), y, *sizes, *finish_arguments(finish))
+    grid = (blocks(OW, w), blocks(OH, h), min(N * C, PLANES))
     launch("resample", kernel, grid, (THREADS, 1, 1), args, x.dtype, shared)
     return y
 
@@ -112,9 +125,16 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         iw, ih = _reach(mw, 1, utx, ux), _reach(mh, 1, uty, uy)
         return (mh * mw + max(ih * (iw + mw), mh * w)) * x.itemsize
 
-    # A tile that writes codes begins at a whole word of them.
-    w, h, shared = _tile("filtered_lrelu", memory, 16 // math.gcd(16, dx) if mode == 1 else 1)
     (fux, fuy), (fdx, fdy) = factors(fu), factors(fd)
+    along_x, along_y = (ux, dx, utx, dtx), (uy, dy, uty, dty)
+    known = x.dtype == np.float32 and fuy is not None and fdy is not None and along_x == along_y
+    if known and along_x in FILTERED and 4 * FILTERED[along_x][2] <= most_shared():
+        kernel, w, numbers = FILTERED[along_x]
+        h, shared = w, 4 * numbers
+    else:
+        # A tile that writes codes begins at a whole word of them.
+        narrowest = 16 // math.gcd(16, dx) if mode == 1 else 1
+        kernel, (w, h, shared) = "filtered_lrelu", _tile("filtered_lrelu", memory, narrowest)
     taps = [None if f is None else constant(f) for f in (fux, fuy, fdx, fdy)]
     args = (
         contiguous(x), contiguous(b), *taps,
@@ -122,6 +142,6 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         N * C, C, H, W, MH, MW, OH, OW, ux, uy, dx, dy, x0, y0, after[0], after[2],
         utx, uty, dtx, dty, w, h, words, mode, float(gain), float(slope), float(clamp),
     )  # fmt: skip
-    grid = (N * C, blocks(OW, w), blocks(OH, h))
-    launch("filtered_lrelu", "filtered_lrelu", grid, (THREADS, 1, 1), args, x.dtype, shared)
+    grid = (blocks(OW, w), blocks(OH, h), min(N * C, PLANES))
+    launch("filtered_lrelu", kernel, grid, (THREADS, 1, 1), args, x.dtype, shared)
     return y, codes
