@@ -9,6 +9,7 @@ nothing to say.
 
 import argparse
 import datetime
+import itertools
 import math
 import pathlib
 import sys
@@ -29,10 +30,10 @@ except ImportError:
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 BOUND = {"fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3}
-CONVOLUTIONS = [(16, 64, 32, 64), (8, 256, 32, 256), (8, 512, 64, 512), (1, 128, 256, 64),
-                (1, 32, 1024, 32)]  # fmt: skip
+CONVOLUTIONS = [(16, 64, 32, 64), (8, 256, 32, 256), (1, 512, 64, 512), (8, 512, 64, 512),
+                (1, 128, 256, 64), (1, 32, 1024, 32)]  # fmt: skip
 PLANES = (1, 32, 1024)
-NETWORKS = [(256, 1), (256, 8), (1024, 1), (1024, 8)]
+NETWORKS = {256: (1, 8), 1024: (1, 8)}  # batches
 
 
 def row(*cells):
@@ -45,9 +46,17 @@ def header(*cells):
     row(*["---"] * len(cells))
 
 
-SPIN = """
+KERNELS = r"""
 extern "C" __global__ void spin(long long cycles) {
     for (long long start = clock64(); clock64() - start < cycles;);
+}
+extern "C" __global__ void copy(const float* x, float* y) {  // 1024 numbers a block
+    long long first = blockIdx.x * 1024LL + threadIdx.x;
+    float v[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) v[k] = x[first + 256 * k];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) y[first + 256 * k] = v[k];
 }
 """
 
@@ -56,7 +65,7 @@ def milliseconds(variants, rounds, queued=True):
     """The median time of each, {name: ms}; CuPy's and PyTorch's run on one stream, the default.
     queued: the GPU's time alone, without the CPU's before each launch."""
     cp, times = cupy(), {name: [] for name in variants}
-    spin = cp.RawKernel(SPIN, "spin")
+    spin = cp.RawKernel(KERNELS, "spin")
     for _ in range(rounds):
         for name, function in variants.items():
             for _ in range(2):
@@ -74,32 +83,42 @@ def milliseconds(variants, rounds, queued=True):
     return {name: float(np.median(t)) for name, t in times.items()}
 
 
-def numbers(y):
-    return y.get() if hasattr(y, "get") else y.float().cpu().numpy()
-
-
 def agree(variants, bound):
-    first, *others = [numbers(function()) for function in variants.values()]
+    cp = cupy()
+    first, *others = [
+        cp.asarray(y.double() if hasattr(y, "double") else y)
+        for y in (f() for f in variants.values())
+    ]
     for name, other in zip(list(variants)[1:], others, strict=True):
-        error = np.abs(other - first).max() / np.abs(first).max()
-        assert error <= bound, f"{name}: {error:.1e} from ours, more than {bound:.0e}"
+        error = float(abs(other - first).max() / abs(first).max())
+        assert error <= bound, (
+            f"{name}: {error:.1e} from {next(iter(variants))}, more than {bound:.0e}"
+        )
 
 
-def on_card(a, half=False):
-    tensor = torch.from_numpy(np.ascontiguousarray(a)).to("cuda")
-    return tensor.half() if half else tensor
+def on_card(a, kind="float"):
+    return getattr(torch.from_numpy(np.ascontiguousarray(a)).to("cuda"), kind)()
+
+
+KIND = {"fp32": "float", "tf32": "float", "fp16": "half", "float64": "double"}  # of tensors
 
 
 def rates(rounds):
     """Bytes a second of a copy, and multiply-adds a second of a matrix product, on this card."""
     cp = cupy()
     x = cp.asarray(np.random.default_rng(0).random(1 << 26, np.float32))
-    y, kernel = cp.empty_like(x), cp.ElementwiseKernel("float32 x", "float32 y", "y = x", "copy")
-    copies = {"by the driver": lambda: x.copy(), "by a kernel": lambda: kernel(x, y)}
+    y, kernel = cp.empty_like(x), cp.RawKernel(KERNELS, "copy")
+    copies = {
+        "CuPy's": lambda: cp.copyto(y, x),
+        "a kernel's": lambda: kernel((x.size // 1024,), (256,), (x, y)),
+    }
+    if torch:
+        tensor = on_card(np.ones(1 << 26, np.float32))
+        copies["PyTorch's"] = lambda: tensor.clone()
     found = {"copy": 2 * x.nbytes / min(milliseconds(copies, rounds).values()) * 1e3}
     for name in PRECISIONS if torch else ():
         torch.backends.cuda.matmul.allow_tf32 = name == "tf32"
-        a = on_card(np.random.default_rng(0).random((8192, 8192), np.float32), name == "fp16")
+        a = on_card(np.random.default_rng(0).random((8192, 8192), np.float32), KIND[name])
         found[name] = (
             8192**3 / milliseconds({"product": lambda a=a: a @ a}, rounds)["product"] * 1e3
         )
@@ -136,7 +155,7 @@ def convolutions(rates, rounds):
                         return call()
 
                 variants = {"ours": ours} | cudnn(which, precision, *host)
-                agree(variants, BOUND[precision])
+                agree({"ours": ours} | cudnn(which, "float64", *host), BOUND[precision])
                 t = milliseconds(variants, rounds)
                 share = n * o * h * h * c * 9 / t["ours"] * 1e3
                 row(*label, t["ours"], t.get("cuDNN", ""), t["cuDNN"] / t["ours"] if torch else "",
@@ -146,7 +165,7 @@ def convolutions(rates, rounds):
 def cudnn(which, precision, x, w, dy):
     if not torch:
         return {}
-    x, w, dy = (on_card(a, precision == "fp16") for a in (x, w, dy))
+    x, w, dy = (on_card(a, KIND[precision]) for a in (x, w, dy))
 
     def call():
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -231,15 +250,15 @@ def networks(rates, rounds):
         "pictures/s",
         "×eager",
     )
-    for res, batch in NETWORKS:
-        for precision in PRECISIONS:
+    for res, batches in NETWORKS.items():
+        network = rates and generators.network("stylegan2", res)
+        G = network and network.to("gpu")
+        for batch, precision in itertools.product(batches, PRECISIONS):
             if rates is None:
                 row(f"{res}²", batch, precision, "", "", "", "", "")
                 continue
-            G = generators.network("stylegan2", res).to("gpu")
-            z = cupy().asarray(
-                np.random.default_rng(1).standard_normal((batch, G.z_dim), np.float32)
-            )
+            z = np.random.default_rng(1).standard_normal((batch, G.z_dim), np.float32)
+            z = cupy().asarray(z)
             with ops.precision(precision):
                 graph = G.compile(batch)
 
@@ -248,9 +267,9 @@ def networks(rates, rounds):
                         return G(z)
 
                 variants = {"ours": ours, "graph": lambda graph=graph, z=z: graph(z)}
-                assert np.array_equal(numbers(ours()), numbers(graph(z)))
+                agree(variants, 0)
                 if torch:
-                    variants["eager"] = eager(G, z, precision)
+                    variants["eager"] = eager(network, G.mapping(z).get(), precision)
                 agree(variants, 1e-2 if precision != "fp32" else 1e-4)
                 t = milliseconds(variants, rounds, queued=False)
             best = min(t["ours"], t["graph"])
@@ -258,18 +277,16 @@ def networks(rates, rounds):
                 1000 * batch / best, t["eager"] / best if torch else "")  # fmt: skip
 
 
-def eager(G, z, precision):
+def eager(network, ws, precision):
     """The official networks' way: per-sample weights in grouped convolutions; fp16: all in half."""
-    cpu = G.to("cpu")
-    p = {
-        k: on_card(np.array(a), precision == "fp16") for k, a in (cpu.params | cpu.buffers).items()
-    }
-    ws = on_card(cpu.mapping(z.get()), precision == "fp16")
+    arrays = network.params | network.buffers
+    p = {k: on_card(np.array(v), KIND[precision]) for k, v in arrays.items()}
+    ws = on_card(ws, KIND[precision])
 
     def call():
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
         with torch.inference_mode():
-            return generators.torch_stylegan2(p, G.config, ws)
+            return generators.torch_stylegan2(p, network.config, ws)
 
     return call
 

@@ -73,7 +73,7 @@ def compiler():
 
 
 def kernel_names(source):
-    return re.findall(r"^KERNEL void (\w+)\(", source, re.MULTILINE)
+    return re.findall(r"^KERNEL(?:_OF\(.*?\))? void (\w+)\(", source, re.MULTILINE)
 
 
 class NotRecorded(RuntimeError):

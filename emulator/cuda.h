@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -180,12 +181,7 @@ template <class T> struct Shared {
     }
 };
 
-struct Word {  // on its way to shared memory
-    Shared<unsigned> into;
-    int64_t at;
-    unsigned value;
-};
-inline std::vector<std::vector<Word>> sent[MOST];  // by each thread, in groups
+inline std::vector<std::vector<std::function<void()>>> sent[MOST];  // by each thread, in groups
 
 // Shared array number `which` of this block; new blocks find it unwritten.
 template <class T> Shared<T> shared(size_t which, int64_t size) {
@@ -294,12 +290,15 @@ template <class T> T from_lane(T v, int source) {
     return v;
 }
 
-// Four numbers at once are read and written only from multiples of four on.
-inline void aligned(int64_t place) {
-    if (place % 4) fail("four numbers from place " + std::to_string(place) + " on, not a multiple of 4");
+// N numbers at once are read and written only from multiples of N on.
+template <int N> void aligned(int64_t place) {
+    if (place % N)
+        fail(std::to_string(N) + " numbers at once from place " + std::to_string(place) + " on");
 }
-template <class Memory> void aligned(const Memory&, int64_t i) { aligned(i); }
-template <class T> void aligned(const Shared<T>& memory, int64_t i) { aligned(memory.start + i); }
+template <int N, class Memory> void aligned(const Memory&, int64_t i) { aligned<N>(i); }
+template <int N, class T> void aligned(const Shared<T>& memory, int64_t i) {
+    aligned<N>(memory.start + i);
+}
 
 }  // namespace emulator
 
@@ -309,6 +308,7 @@ using emulator::In;
 using emulator::Out;
 using emulator::Shared;
 #define KERNEL static
+#define KERNEL_OF(threads, blocks) KERNEL
 #define DEVICE static inline
 #define CALLED static
 #define SHARED(T, name, size) emulator::Shared<T> name = emulator::shared<T>(1 + __COUNTER__, size)
@@ -326,18 +326,35 @@ template <class T = real> emulator::Shared<T> dynamic_shared() {
     return emulator::shared<T>(0, emulator::dynamic_bytes / sizeof(T));
 }
 
-struct Four {
-    real v[4];
-};
-
-template <class Memory> Four load_four(Memory memory, int64_t i) {
-    emulator::aligned(memory, i);
-    return {memory[i], memory[i + 1], memory[i + 2], memory[i + 3]};
+template <int N, class Memory> void load_some(Memory memory, int64_t i, real* v) {
+    emulator::aligned<N>(memory, i);
+    for (int k = 0; k < N; ++k) v[k] = memory[i + k];
 }
 
-template <class Memory> void store_four(Memory memory, int64_t i, Four four) {
-    emulator::aligned(memory, i);
-    for (int k = 0; k < 4; ++k) memory[i + k] = four.v[k];
+template <int N, class Memory> void store_some(Memory memory, int64_t i, const real* v) {
+    emulator::aligned<N>(memory, i);
+    for (int k = 0; k < N; ++k) memory[i + k] = v[k];
+}
+
+// What is sent arrives when it is awaited, as late as a GPU could deliver it.
+template <int N, class T>
+void send(emulator::Shared<T> into, int at, emulator::In<T> from, int64_t i, bool there) {
+    using namespace emulator;
+    aligned<N>(into, at);
+    if (there) aligned<N>(i);
+    for (int k = 0; k < N; ++k) {
+        into[at + k].claim();
+        T v = there ? from[i + k] : T(0);
+        sent[current].back().push_back([=] { into[at + k] = v; });
+    }
+}
+static inline void close_sending() { emulator::sent[emulator::current].emplace_back(); }
+template <int N> void await_all_but() {
+    auto& groups = emulator::sent[emulator::current];  // the last is still open
+    while (groups.size() > N + 1) {
+        for (auto& arrives : groups.front()) arrives();
+        groups.erase(groups.begin());
+    }
 }
 
 static inline void __syncthreads() { emulator::wait(emulator::BLOCK); }
@@ -395,33 +412,13 @@ static inline float from_f16(unsigned bits) {
 // Lane 8 i + r shows where row r of matrix i lies; each takes word t of row g of the four matrices.
 static inline void load_matrices(unsigned* words, emulator::Shared<unsigned> memory, int at) {
     using namespace emulator;
-    aligned(memory, at);
+    aligned<4>(memory, at);
     slots[current][0] = at;
     wait(WARP);
     for (int i = 0; i < 4; ++i) {
         words[i] = memory[slots[current - lane() + 8 * i + lane() / 4][0] + lane() % 4];
     }
     wait(WARP);
-}
-
-// What is sent arrives when it is awaited, as late as a GPU could deliver it.
-static inline void send_four(emulator::Shared<unsigned> into, int at, emulator::In<unsigned> from,
-                             int64_t i, bool there) {
-    using namespace emulator;
-    aligned(into, at);
-    for (int k = 0; k < 4; ++k) {
-        into[at + k].claim();
-        sent[current].back().push_back({into, at + k, there ? from[i + k] : 0});
-    }
-    if (there) aligned(i);
-}
-static inline void close_sending() { emulator::sent[emulator::current].emplace_back(); }
-template <int N> void await_all_but() {
-    auto& groups = emulator::sent[emulator::current];  // the last is still open
-    while (groups.size() > N + 1) {
-        for (auto& word : groups.front()) word.into[word.at] = word.value;
-        groups.erase(groups.begin());
-    }
 }
 
 // c += a · b for a warp: lanes show their words, then each adds up its four sums.

@@ -51,6 +51,38 @@ KERNEL void barrier_for_some(In<real> x, Out<real> y, int n) {
     if (threadIdx.x < 40) __syncthreads();
     else y[0] = warp_sum(x[0]);
 }
+KERNEL void sends(In<real> x, Out<real> y, int n) {  // reverses, four numbers at a time
+    SHARED(real, tile, 64);
+    int four = threadIdx.x * 4;
+    if (threadIdx.x < 16) send<4>(tile, four, x, four, threadIdx.x < n);
+    close_sending();
+    await_all_but<0>();
+    __syncthreads();
+    y[threadIdx.x] = tile[63 - threadIdx.x];
+    unsigned odd = __ballot_sync(0xffffffffu, threadIdx.x % 2);
+    if (threadIdx.x == 0) y[0] = odd == 0xaaaaaaaau ? 1 : 0;
+}
+KERNEL void not_awaited(In<real> x, Out<real> y, int n) {
+    SHARED(real, tile, 128);
+    send<1>(tile, threadIdx.x, x, threadIdx.x, true);
+    close_sending();
+    send<1>(tile, 64 + threadIdx.x, x, threadIdx.x, true);
+    close_sending();
+    await_all_but<1>();
+    __syncthreads();
+    y[threadIdx.x] = tile[63 - threadIdx.x] + tile[127 - threadIdx.x];
+}
+KERNEL void sent_too_early(In<real> x, Out<real> y, int n) {
+    SHARED(real, tile, 64);
+    tile[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    y[threadIdx.x] = tile[63 - threadIdx.x];
+    send<1>(tile, threadIdx.x, x, threadIdx.x, true);  // others may still read
+}
+KERNEL void not_aligned(In<real> x, Out<real> y, int n) {
+    real four[4];
+    load_some<4>(x, threadIdx.x % 8, four);
+}
 KERNEL void warps(In<real> x, Out<real> y, int n) {
     real sum = warp_sum(x[threadIdx.x]);
     if (threadIdx.x % 32 == 0) y[threadIdx.x / 32] = sum;
@@ -79,6 +111,8 @@ def test_a_kernel_runs_and_is_counted(kernels):
     assert len(first) == 128 and first["index"][:64].tolist() == list(range(64))
     assert set(first["written"][:64]) == {0} and set(first["array"][64:]) == {1}
     assert run(kernels, "good", blocks=3, backwards=True)[0].tolist() == y.tolist()
+    y, _ = run(kernels, "sends", n=15)  # the last four are not there
+    assert y[1:].tolist() == [0, 0, 0, *range(59, -1, -1)] and y[0] == 1
     y, _ = run(kernels, "warps")
     assert y[:2].tolist() == [sum(range(32)), sum(range(32, 64))]
 
@@ -92,6 +126,9 @@ FAULTS = [
     ("blocks_write", "array 1 written at 0 by another block, too"),
     ("never_written", "shared number 63 read, never written"),
     ("shared_beyond", "shared array of 64 numbers indexed at 64"),
+    ("not_awaited", "shared number 127 read, never written"),
+    ("sent_too_early", "race: shared number .+ written while another thread reads it"),
+    ("not_aligned", "4 numbers at once from place 1 on"),
     ("barrier_for_some", "a barrier or in a shuffle that others never reach"),
 ]  # fmt: skip
 
@@ -119,6 +156,15 @@ KERNEL void product(In<unsigned> a, In<unsigned> b, Out<float> c, int half) {
     if (half) mma_f16(sums, fa, fb);
     else mma_tf32(sums, fa, fb);
     for (int e = 0; e < 4; ++e) c[(g + e / 2 * 8) * 8 + 2 * t + e % 2] = sums[e];
+}
+KERNEL void matrices(In<unsigned> x, Out<unsigned> y, int n) {
+    // Four matrices of 8 rows of 4 words; row 8 i + r of x is row r of matrix i.
+    SHARED(unsigned, tile, 128);
+    for (int i = 0; i < 4; ++i) tile[threadIdx.x * 4 + i] = x[threadIdx.x * 4 + i];
+    __syncthreads();
+    unsigned words[4];
+    load_matrices(words, tile, threadIdx.x * 4);
+    for (int i = 0; i < 4; ++i) y[i * 32 + threadIdx.x] = words[i];
 }
 """
 
@@ -161,3 +207,11 @@ def test_the_twins_multiply(half, rng):
     c = np.full(128, np.nan, np.float32)
     kernels["product"]((1, 1, 1), (32, 1, 1), [*words, c, np.int32(half)])
     assert np.array_equal(c.reshape(16, 8), (a.astype(np.float32) @ b.T.astype(np.float32)))
+
+
+def test_matrices_come_as_a_warp_wants_them():
+    """Lane 4 g + t has word t of row g of each (PTX manual, ldmatrix)."""
+    kernels = emulator.build(ROUNDING, "float")
+    x, y = np.arange(128, dtype=np.uint32), np.zeros(128, np.uint32)
+    kernels["matrices"]((1, 1, 1), (32, 1, 1), [x, y, np.int32(0)])
+    assert np.array_equal(x, y)

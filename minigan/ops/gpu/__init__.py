@@ -7,7 +7,14 @@ are bound by memory; `filtered_lrelu.cu`, three steps in one; `launch.py` (compi
 """
 
 from minigan.ops.gpu.conv import conv2d, conv2d_weight_grad, conv_transpose2d
-from minigan.ops.gpu.pointwise import act_slope, bias_act, dense, pixel_dot, scale_noise_act
+from minigan.ops.gpu.pointwise import (
+    act_slope,
+    bias_act,
+    dense,
+    pixel_dot,
+    scale_noise_act,
+    square_sums,
+)
 from minigan.ops.gpu.resample import filtered_lrelu, masked, upfirdn2d
 
 __all__ = [
@@ -21,5 +28,6 @@ __all__ = [
     "masked",
     "pixel_dot",
     "scale_noise_act",
+    "square_sums",
     "upfirdn2d",
 ]

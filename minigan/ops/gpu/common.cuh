@@ -5,6 +5,8 @@
 // EMULATED is defined, emulator/cuda.h gives them bounds, and detects races.
 #ifndef EMULATED
 #define KERNEL extern "C" __global__
+// Of so many threads a block, and registers for so many blocks a multiprocessor.
+#define KERNEL_OF(threads, blocks) KERNEL __launch_bounds__(threads, blocks)
 #define DEVICE __device__ __forceinline__
 #define CALLED __device__ __noinline__
 #define SHARED(T, name, size) __shared__ __align__(16) T name[size]  // of a block, known size
@@ -15,14 +17,46 @@ template <class T = real> DEVICE Shared<T> dynamic_shared() {  // of a block, si
     extern __shared__ __align__(16) unsigned char memory[];
     return reinterpret_cast<T*>(memory);
 }
-struct __align__(16) Four {  // numbers that are read and written at once, from a multiple of 4 on
-    real v[4];
+template <int N> struct __align__(sizeof(real) * N < 16 ? sizeof(real) * N : 16) Some {
+    real v[N];  // that are read and written at once, from a multiple of N on
 };
-DEVICE Four load_four(const real* memory, long long i) {
-    return *reinterpret_cast<const Four*>(memory + i);
+template <int N> DEVICE void load_some(const real* memory, long long i, real* v) {
+    Some<N> some = *reinterpret_cast<const Some<N>*>(memory + i);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] = some.v[k];
 }
-DEVICE void store_four(real* memory, long long i, Four four) {
-    *reinterpret_cast<Four*>(memory + i) = four;
+template <int N> DEVICE void store_some(real* memory, long long i, const real* v) {
+    Some<N> some;
+#pragma unroll
+    for (int k = 0; k < N; ++k) some.v[k] = v[k];
+    *reinterpret_cast<Some<N>*>(memory + i) = some;
+}
+
+DEVICE unsigned address(const void* memory) {  // as PTX counts shared memory
+    return static_cast<unsigned>(__cvta_generic_to_shared(memory));
+}
+// N numbers, 4 to 16 bytes, on their way from global to shared memory, by no register; zeros if not
+// `there`.  GPUs before compute capability 8.0 wait for them.
+template <int N, class T>
+DEVICE void send(T* into, int at, const T* from, long long i, bool there) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;"
+                 :: "r"(address(into + at)), "l"(from + i), "n"(N * sizeof(T)),
+                    "r"(there ? int(N * sizeof(T)) : 0)
+                 : "memory");
+#else
+    for (int k = 0; k < N; ++k) into[at + k] = there ? from[i + k] : T(0);
+#endif
+}
+DEVICE void close_sending() {  // what this thread has sent since the last time is a group
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int N> DEVICE void await_all_but() {  // the last N groups of this thread
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+#endif
 }
 #endif
 

@@ -13,7 +13,7 @@
 // Where a sum's window begins in x, and where the sum goes in y.
 struct Pixel {
     int n, row, column;
-    long long at;  // in the plane of y
+    int at;  // in the plane of y
     bool exists;
 };
 
@@ -24,7 +24,7 @@ DEVICE Pixel pixel_of(unsigned p, CONV_PARAMS) {
     pixel.n = p / OW / OH;
     pixel.row = i * SY + Y0;
     pixel.column = j * SX + X0;
-    pixel.at = (long long)(i * DY + top) * TW + j * DX + left;
+    pixel.at = (i * DY + top) * TW + j * DX + left;
     return pixel;
 }
 
@@ -41,12 +41,29 @@ DEVICE real sample(In<real> x, In<real> styles, const Pixel& pixel, int c, int k
     return styles ? v * styles[plane] : v;  // StyleGAN2 Eq. 1, on the way in
 }
 
-// Finish a sum and store it.  With splits > 1, each part of a sum goes to an image of its own.
-DEVICE void store(real sum, const Pixel& pixel, int o, int split, int splits, Out<real> y,
+// Finish COUNT sums of output o (counted over all groups), of neighbouring pixels, and store those that
+// exist: at once where they lie side by side in y.  With splits > 1, each part of a sum goes to an image
+// of its own.
+template <int COUNT>
+DEVICE void store(const real* sums, const Pixel* pixels, int o, int split, int splits, Out<real> y,
                   CONV_PARAMS, FINISH_PARAMS) {
-    long long pixels = (long long)TH * TW, channels = groups * O;
-    if (splits == 1) {
-        sum = finish(sum, pixel.n, o, channels, pixel.at, pixels, FINISH_ARGS);
+    int plane = TH * TW, channels = groups * O;
+    real v[COUNT];
+#pragma unroll
+    for (int k = 0; k < COUNT; ++k) {
+        v[k] = sums[k];
+        if (splits == 1 && pixels[k].exists) {
+            v[k] = finish(v[k], pixels[k].n, o, channels, pixels[k].at, plane, FINISH_ARGS);
+        }
     }
-    y[((split * (long long)N + pixel.n) * channels + o) * pixels + pixel.at] = sum;
+    if (DX == 1 && OW % COUNT == 0 && TW % COUNT == 0 && left % COUNT == 0) {
+        long long image = (split * (long long)N + pixels[0].n) * channels + o;
+        if (pixels[0].exists) store_some<COUNT>(y, image * plane + pixels[0].at, v);
+        return;
+    }
+#pragma unroll
+    for (int k = 0; k < COUNT; ++k) {
+        long long image = (split * (long long)N + pixels[k].n) * channels + o;
+        if (pixels[k].exists) y[image * plane + pixels[k].at] = v[k];
+    }
 }

@@ -10,15 +10,20 @@ import dataclasses
 import numpy as np
 
 from minigan.device import cupy
-from minigan.ops.gpu.launch import THREADS, blocks, capability, contiguous, finish_arguments, launch
-from minigan.ops.gpu.pointwise import bias_act
+from minigan.ops.gpu.launch import (
+    ENOUGH,
+    THREADS,
+    blocks,
+    capability,
+    contiguous,
+    finish_arguments,
+    launch,
+)
+from minigan.ops.gpu.pointwise import summed
 from minigan.ops.switch import chosen_precision
 
-# So many blocks are wanted at least: two for each multiprocessor of an H100.  A constant, so that
-# all GPUs add in one order.
-ENOUGH = 264
-WORDS, STAGES, PITCH = 16, 3, 20  # of conv_tensor.cu: words a step, steps in shared memory
-PIXELS = 128  # of a block of pack_image
+WORDS, STAGES = 16, 3  # of conv_tensor.cu: words in a slice of channels, steps in shared memory
+PIXELS = 128  # of a block of pack_image, and of a tile on tensor cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +36,14 @@ class Tile:
     columns: int
     step: int
     threads: int
-    shared: int = 0
+
+    @property
+    def shared(self):
+        """Bytes of dynamic shared memory."""
+        return 4 * WORDS * STAGES * (PIXELS + self.rows) if self.file == "conv_tensor" else 0
 
 
-def _tensor(name, step, rows):
-    shared = 4 * STAGES * (rows + 128) * PITCH
-    return Tile("conv_tensor", f"conv_{name}_{rows}", rows, 128, step, 128, shared)
-
-
+TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv_tensor.cu's blocks
 FORWARD = {  # those of a kind are for different numbers of outputs
     "tiled": [Tile("conv_tiled", "conv_tiled", 64, 64, 16, 256)],
     "wide": [
@@ -46,8 +51,8 @@ FORWARD = {  # those of a kind are for different numbers of outputs
         Tile("conv_tiled", "conv_wide_64", 64, 128, 8, 128),
         Tile("conv_tiled", "conv_wide_128", 128, 128, 8, 256),
     ],
-    "tf32": [_tensor("tf32", 16, rows) for rows in (32, 64, 128)],
-    "fp16": [_tensor("f16", 32, rows) for rows in (32, 64, 128)],
+    "tf32": [Tile("conv_tensor", f"conv_tf32_{n}", n, PIXELS, 16, t) for n, t in TENSOR],
+    "fp16": [Tile("conv_tensor", f"conv_f16_{n}", n, PIXELS, 32, t) for n, t in TENSOR],
 }
 GRADIENT = {  # rows: outputs; columns: channels; step: pixels
     "tiled": Tile("conv_tiled", "weight_gradient_tiled", 64, 64, 16, 256),
@@ -60,23 +65,28 @@ GRADIENT = {  # rows: outputs; columns: channels; step: pixels
 def algorithm(dtype, C, O, taps, pixels, precision):
     """Which kernel sums a convolution, and which its weights' gradient: a pair of names.
 
-    "naive": a thread an output, where a sum is short or outputs are few, so that a tile would be
-    idle.  "tiled": tiles of 64 × 64 sums in shared memory; "wide": of 128 pixels, where there are
-    enough.  "tf32", "fp16": such tiles on tensor cores, if `ops.precision` allows them.
+    "naive": a thread an output, where a sum is too short to share what it reads.  "few": a thread a
+    pixel, for few outputs.  "tiled": tiles of 64 × 64 sums in shared memory; "wide": of 128 pixels,
+    where there are enough.  "tf32", "fp16": such tiles on tensor cores, if `ops.precision` allows
+    them.
     """
     if dtype == np.float32 and precision != "fp32" and min(C * taps, O) >= 8:
         return precision, precision
     many = dtype == np.float32 and pixels >= 1024
     backward = "naive" if pixels <= 32 else "wide" if many and min(C, O) >= 128 else "tiled"
-    if C * taps <= 8 or O <= 4:
+    if C * taps <= 8:
         return "naive", backward
+    if O <= 4 and pixels >= 16384:
+        return "few", backward
     return "wide" if many else "tiled", backward
 
 
-def _choose(x, C, O, taps, pixels):
+def _choose(x, C, O, taps, pixels, precision):
     if pixels >= 1 << 31:
-        raise ValueError(f"a convolution on the GPU makes {pixels} pixels; fewer than 2³¹ are possible")
-    chosen = algorithm(x.dtype, C, O, taps, pixels, chosen_precision())
+        raise ValueError(
+            f"a convolution on the GPU makes {pixels} pixels; fewer than 2³¹ are possible"
+        )
+    chosen = algorithm(x.dtype, C, O, taps, pixels, precision)
     if "tf32" in chosen and capability() < 80:
         raise RuntimeError(
             "ops.precision('tf32') needs a GPU of compute capability 8.0; 'fp16' runs on this one"
@@ -86,7 +96,7 @@ def _choose(x, C, O, taps, pixels):
 
 def _tile(way, O):
     """The narrowest tile that has room for all outputs, or the widest; None: no tiles."""
-    if way == "naive":
+    if way not in FORWARD:
         return None
     return next((tile for tile in FORWARD[way] if O <= tile.rows), FORWARD[way][-1])
 
@@ -101,35 +111,51 @@ def _splits(tile, pixels, O, groups, steps):
 
 def _largest(a):
     """The largest magnitude, as an array: nobody waits for its value."""
-    parts = cupy().empty((min(ENOUGH, blocks(a.size, THREADS)),), a.dtype)
+    parts = cupy().empty((min(4 * ENOUGH, blocks(a.size, THREADS)),), a.dtype)
     launch("conv_tensor_pack", "largest", (parts.size, 1, 1), (THREADS, 1, 1),
            (contiguous(a), parts, np.int64(a.size)), a.dtype)  # fmt: skip
     return parts.max().reshape(1)
 
 
 class _Image:
-    """x [N, C, H, W] as the kernels of a way want it, times styles [N, C] if given."""
+    """x [N, C, H, W] as the kernels of a way want it, times styles [N, C] if given.
 
-    def __init__(self, x, styles, groups, way):
+    windows: what is read, for rows and for columns: lists of (where the first window begins, how
+    many there are, taps).
+    """
+
+    def __init__(self, x, styles, groups, way, windows):
         self.array, self.styles, self.largest = contiguous(x), contiguous(styles), None
         if way not in ("tf32", "fp16"):
             return
         N, C, H, W = x.shape
-        if way == "fp16":
+        inside, half = C // groups, way == "fp16"
+        if half:
             self.largest = _largest(x) if styles is None else _largest(x) * _largest(styles)
-        inside, pixels, half = C // groups, H * W, way == "fp16"
-        cw = _words(inside, half)
-        packed = cupy().empty((N * groups, pixels, cw), np.uint32)
-        grid = (blocks(pixels, PIXELS), cw // WORDS, N * groups)
-        args = (self.array, self.styles, self.largest, packed, inside, pixels, cw)
+        (self.py, PH, down), (self.px, PW, across) = (_padded(of) for of in windows)
+        self.PW = PW = blocks(PW, 2) * 2  # pairs of pixels lie in one row
+        self.slices, self.plane = _slices(inside, half), PH * PW
+        # Whole tiles are computed, so taps read on after the last pixel, for outputs nobody wants.
+        self.pixels = blocks(N * self.plane, PIXELS) * PIXELS + down * PW + across
+        self.array = cupy().empty((groups, self.slices, self.pixels, WORDS), np.uint32)
+        grid = (blocks(self.plane, PIXELS), self.slices, N * groups)
+        args = (contiguous(x), self.styles, self.largest, self.array, groups, inside, H, W,
+                self.slices, self.pixels, self.plane, PW, self.py, self.px)  # fmt: skip
         launch("conv_tensor_pack", f"pack_image_{'f16' if half else 'tf32'}", grid,
                (THREADS, 1, 1), args, x.dtype)  # fmt: skip
-        self.array, self.styles = packed, None
 
 
-def _words(channels, half):
-    """So many words hold a pixel's channels: whole steps."""
-    return blocks(channels, (2 if half else 1) * WORDS) * WORDS
+def _padded(windows):
+    """How many zeros before an axis; how long it is with those before and after; how far the last
+    tap of the first window lies from its beginning."""
+    before = max(0, *(-start for start, _, _ in windows))
+    reach = max(before + start + taps - 1 for start, _, taps in windows)
+    return before, max(before + start + count + taps - 1 for start, count, taps in windows), reach
+
+
+def _slices(channels, half):
+    """So many slices of 16 words hold a pixel's channels."""
+    return blocks(channels, (2 if half else 1) * WORDS)
 
 
 class _Weights:
@@ -149,41 +175,38 @@ class _Weights:
             self.array = contiguous(w[:, :, :, ky, kx].transpose(order))
             return
         half = way == "fp16"
-        cw = _words(C, half)
-        self.array = cupy().empty((groups, len(rows), len(columns), O, cw), np.uint32)
+        slices = _slices(C, half)
+        shape = (groups, slices, len(rows), len(columns), O, WORDS)
+        self.array = cupy().empty(shape, np.uint32)
         self.largest = cupy().empty((groups, O), w.dtype) if half else None
         start = rows.start * KW + columns.start
         strides = (start, of_group, of_o, of_c, rows.step * KW, columns.step)
-        args = (contiguous(w), self.array, self.largest, O, C, len(rows), len(columns), cw, *strides)
+        taps = (len(rows), len(columns))
+        args = (contiguous(w), self.array, self.largest, O, C, *taps, slices, *strides)
         launch("conv_tensor_pack", f"pack_weights_{'f16' if half else 'tf32'}", (O, groups, 1),
                (THREADS, 1, 1), args, w.dtype)  # fmt: skip
 
 
-def _sums(image, weights, y, geometry, tile, splits, finish):
+def _sums(image, weights, y, geometry, way, tile, splits, finish):
     """Correlate an _Image with _Weights into y; geometry as CONV_PARAMS."""
     N, O, OH, OW = geometry[0], geometry[6], geometry[4], geometry[5]
     groups, pixels = geometry[-1], N * OH * OW
     end = finish_arguments(finish)
     if tile is None:
-        grid = (blocks(pixels, THREADS), groups * O, 1)
+        grid = (blocks(pixels, THREADS), groups if way == "few" else groups * O, 1)
         args = (image.array, weights.array, image.styles, y, *geometry, *end)
-        launch("conv_naive", "conv_naive", grid, (THREADS, 1, 1), args, y.dtype)
+        launch("conv_naive", f"conv_{way}", grid, (THREADS, 1, 1), args, y.dtype)
         return
-    grid = (blocks(pixels, tile.columns), blocks(O, tile.rows), groups * splits)
     if tile.file == "conv_tensor":
+        pixels, (Y0, X0) = N * image.plane, geometry[11:13]
+        first = (Y0 + image.py) * image.PW + X0 + image.px
         args = (image.array, weights.array, y, splits, image.largest, weights.largest,
-                image.array.shape[-1])  # fmt: skip
+                image.slices, image.pixels, image.plane, image.PW, first)  # fmt: skip
     else:
         args = (image.array, weights.array, image.styles, y, splits)
+    grid = (blocks(pixels, tile.columns), blocks(O, tile.rows), groups * splits)
     launch(tile.file, tile.kernel, grid, (tile.threads, 1, 1), (*args, *geometry, *end), y.dtype,
            tile.shared)  # fmt: skip
-
-
-def _finished(y, parts, finish, fused):
-    """The sum of the parts, and what is left to do."""
-    if parts > 1:
-        y = y.sum(axis=0)
-    return y if fused or finish is None else bias_act(y, 1, **finish)
 
 
 def _plain(N, C, H, W, OH, OW, O, KH, KW, stride, padding, groups):
@@ -198,7 +221,9 @@ def conv2d(x, w, stride, padding, groups, styles=None, finish=None):
     N, C, H, W = x.shape
     (O, inside, KH, KW), (sx, sy), (x0, x1, y0, y1) = w.shape, stride, padding
     OH, OW, O = (H + y0 + y1 - KH) // sy + 1, (W + x0 + x1 - KW) // sx + 1, O // groups
-    way, _ = _choose(x, inside, O, KH * KW, N * OH * OW)
+    # Tensor cores' tiles are made for neighbouring windows (conv_tensor.cu).
+    precision = chosen_precision() if (sx, sy) == (1, 1) else "fp32"
+    way, _ = _choose(x, inside, O, KH * KW, N * OH * OW, precision)
     tile = _tile(way, O)
     splits = _splits(tile, N * OH * OW, O, groups, inside * KH * KW)
     y = cupy().empty((splits, N, groups * O, OH, OW), x.dtype)
@@ -207,8 +232,9 @@ def conv2d(x, w, stride, padding, groups, styles=None, finish=None):
         weights = _Weights(w.reshape(groups, O, inside, KH, KW), True, every, every, way)
         geometry = _plain(N, inside, H, W, OH, OW, O, KH, KW, stride, padding, groups)
         fused = finish if splits == 1 else None
-        _sums(_Image(x, styles, groups, way), weights, y, geometry, tile, splits, fused)
-    return _finished(y if splits > 1 else y[0], splits, finish, splits == 1)
+        image = _Image(x, styles, groups, way, ([(-y0, OH, KH)], [(-x0, OW, KW)]))
+        _sums(image, weights, y, geometry, way, tile, splits, fused)
+    return y[0] if splits == 1 else summed(y, finish)
 
 
 def conv_transpose2d(x, w, stride, padding, groups, styles=None):
@@ -220,14 +246,17 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
     TH, TW = (H - 1) * sy + KH - y0 - y1, (W - 1) * sx + KW - x0 - x1
     rows, columns = (list(_residues(*of)) for of in ((KH, sy, y0, TH), (KW, sx, x0, TW)))
     pixels, taps = N * blocks(TH, sy) * blocks(TW, sx), blocks(KH, sy) * blocks(KW, sx)
-    way, _ = _choose(x, inside, O, taps, pixels)
+    way, _ = _choose(x, inside, O, taps, pixels, chosen_precision())
     tile = _tile(way, O)
     splits = _splits(tile, pixels, O, groups, inside * taps)
     all_reached = KH >= sy and KW >= sx  # else some results are sums of nothing
     make = cupy().empty if all_reached else cupy().zeros
     y = make((splits, N, groups * O, TH, TW), x.dtype)
     if y.size:
-        image, w = _Image(x, styles, groups, way), w.reshape(groups, inside, O, KH, KW)
+        windows = [[(at, count, len(range(K)[k])) for k, _, at, count in of]
+                   for of, K in ((rows, KH), (columns, KW))]  # fmt: skip
+        image = _Image(x, styles, groups, way, windows)
+        w = contiguous(w).reshape(groups, inside, O, KH, KW)
         for ky, top, Y0, OH in rows:
             for kx, left, X0, OW in columns:
                 kh, kw = len(range(KH)[ky]), len(range(KW)[kx])
@@ -235,8 +264,8 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
                     into = (TH, TW, top, left, sy, sx, groups)
                     geometry = (N, inside, H, W, OH, OW, O, kh, kw, 1, 1, Y0, X0, *into)
                     weights = _Weights(w, False, ky, kx, way)
-                    _sums(image, weights, y, geometry, tile, splits, None)
-    return y.sum(axis=0) if splits > 1 else y[0]
+                    _sums(image, weights, y, geometry, way, tile, splits, None)
+    return y[0] if splits == 1 else summed(y)
 
 
 def _residues(taps, stride, crop, size):
@@ -257,7 +286,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     pixels, taps = N * OH * OW, KH * KW
     if x.size == 0 or g.size == 0:
         return cupy().zeros((groups * O, inside, KH, KW), x.dtype)
-    _, way = _choose(x, inside, O, taps, pixels)
+    _, way = _choose(x, inside, O, taps, pixels, chosen_precision())
     geometry = _plain(N, inside, H, W, OH, OW, O, KH, KW, stride, padding, groups)
     x, g = contiguous(x), contiguous(g)
     if way == "naive":
@@ -275,4 +304,4 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     grid = (blocks(inside, tile.columns), blocks(O, tile.rows), groups * taps * splits)
     args = (x, g, dw, splits, *scales, *geometry)
     launch(tile.file, tile.kernel, grid, (tile.threads, 1, 1), args, x.dtype)
-    return dw.sum(axis=0) if splits > 1 else dw[0]
+    return dw[0] if splits == 1 else summed(dw)

@@ -21,7 +21,46 @@ KERNEL void conv_naive(In<real> x, In<real> w, In<real> styles, Out<real> y, CON
             }
         }
     }
-    store(sum, pixel, o, 0, 1, y, CONV_ARGS, FINISH_ARGS);
+    store<1>(&sum, &pixel, o, 0, 1, y, CONV_ARGS, FINISH_ARGS);
+}
+
+// For up to four outputs of many pixels (colours of an image): a thread for all outputs of a pixel, so
+// that x is read once.
+KERNEL void conv_few(In<real> x, In<real> w, In<real> styles, Out<real> y, CONV_PARAMS,
+                     FINISH_PARAMS) {
+    unsigned p = blockIdx.x * blockDim.x + threadIdx.x;
+    int group = blockIdx.y;
+    Pixel pixel = pixel_of(p, CONV_ARGS);
+    if (!pixel.exists) return;
+    real sums[4] = {};
+    for (int tap = 0; tap < KH * KW; ++tap) {
+        int i = pixel.row + tap / KW, j = pixel.column + tap % KW;
+        if (i < 0 || i >= H || j < 0 || j >= W) continue;
+        for (int c0 = 0; c0 < C; c0 += 8) {
+            real v[8];
+#pragma unroll
+            for (int k = 0; k < 8; ++k) {  // eight loads are on their way before the first is needed
+                int plane = pixel.n * groups * C + group * C + c0 + k;
+                v[k] = c0 + k < C ? x[((long long)plane * H + i) * W + j] : real(0);
+            }
+#pragma unroll
+            for (int k = 0; k < 8; ++k) {
+                if (c0 + k >= C) break;
+                if (styles) v[k] *= styles[pixel.n * groups * C + group * C + c0 + k];
+                long long at = ((long long)(group * KH * KW + tap) * C + c0 + k) * O;
+#pragma unroll
+                for (int o = 0; o < 4; ++o) {
+                    if (o < O) sums[o] += w[at + o] * v[k];
+                }
+            }
+        }
+    }
+#pragma unroll
+    for (int o = 0; o < 4; ++o) {
+        if (o < O) {
+            store<1>(sums + o, &pixel, group * O + o, 0, 1, y, CONV_ARGS, FINISH_ARGS);
+        }
+    }
 }
 
 // ∂w: a thread for each weight, which reads all images.  g [N, groups · O, OH, OW];

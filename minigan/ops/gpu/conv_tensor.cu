@@ -1,103 +1,138 @@
 // Step 3: the same tiles, their products by tensor cores (tensor.cuh), of numbers that are ready
 // (conv_tensor_pack.cu).
 //
-// Tensor cores are so fast that waiting for memory is most of the time, if one waits.  So the tiles of
-// three steps lie in shared memory: while one is multiplied, the next two are on their way.
+// Tensor cores are so fast that bringing them numbers is most of the work.  Two things spare it.
+// The image is padded, and its pixels are counted one row after another: so under each tap, BP
+// neighbouring outputs read BP neighbouring pixels, without a gap and without asking where the image
+// ends.  A step is a tap and 16 words of channels.
+// And the tiles of three steps lie in shared memory: while one is multiplied, the next two are on
+// their way.
+//
+// Outputs are counted as pixels are, so some lie in the padding: they are computed and thrown away.
 
 constexpr int STAGES = 3;
 
-// BO outputs × BP pixels by four warps.  x [N, groups, H, W, CW] and w [groups, KH, KW, O, CW], packed.
-template <bool HALF, int BO, int BP>
-DEVICE void conv_tensor(In<unsigned> x, In<unsigned> w, Out<float> y, int splits, In<float> x_max,
-                        In<float> w_max, int CW, CONV_PARAMS, FINISH_PARAMS) {
-    constexpr int DOWN = BO > 32 ? 2 : 1, ACROSS = 4 / DOWN;        // warps
-    constexpr int ROWS = BO / DOWN, COLUMNS = BP / ACROSS;          // of a warp
-    constexpr int FM = ROWS / 16, FN = COLUMNS / 8;                 // fragments of a warp
-    constexpr int MINE = BP / 32, STAGE = (BO + BP) * PITCH;
+// first: the pixel that output 0 reads under the first tap.
+#define TENSOR_PARAMS                                                                         \
+    In<unsigned> x, In<unsigned> w, Out<float> y, int splits, In<float> x_max,                \
+        In<float> w_max, int slices, int pixels, int plane, int PW, int first, CONV_PARAMS,   \
+        FINISH_PARAMS
+#define TENSOR_ARGS \
+    x, w, y, splits, x_max, w_max, slices, pixels, plane, PW, first, CONV_ARGS, FINISH_ARGS
+
+// BO outputs × BP pixels by DOWN × ACROSS warps.  x [groups, slices, pixels, 16] and
+// w [groups, slices, KH, KW, O, 16], packed.
+template <bool HALF, int BO, int BP, int DOWN, int ACROSS>
+DEVICE void conv_tensor(TENSOR_PARAMS) {
+    constexpr int ROWS = BO / DOWN, COLUMNS = BP / ACROSS;  // of a warp
+    constexpr int FM = ROWS / 16, FN = COLUMNS / 8;         // fragments of a warp
+    constexpr int APART = 8 * DOWN * ACROSS;                // rows of 16 words sent at once
+    constexpr int STAGE = (BO + BP) * WORDS, END = (STAGES - 1) * STAGE;
     Shared<unsigned> memory = dynamic_shared<unsigned>();
     int o0 = blockIdx.y * BO, p0 = blockIdx.x * BP;
-    int group = blockIdx.z / splits, split = blockIdx.z % splits;
-    int slices = CW / WORDS, steps = KH * KW * slices;
+    int group = blockIdx.z / splits, split = blockIdx.z % splits, steps = slices * KH * KW;
     int step = (long long)steps * split / splits, last = (long long)steps * (split + 1) / splits;
 
-    // What this thread sends: four words of every 32nd row.
-    int line = threadIdx.x / 4, quarter = threadIdx.x % 4 * 4;
-    int image[MINE], row[MINE], column[MINE];
-#pragma unroll
-    for (int i = 0; i < MINE; ++i) {
-        Pixel pixel = pixel_of(p0 + line + 32 * i, CONV_ARGS);
-        image[i] = (pixel.n * groups + group) * H;
-        row[i] = pixel.exists ? pixel.row : -H - KH;  // all its taps are outside
-        column[i] = pixel.column;
-    }
-    int slice = step % slices, tap = step / slices, ky = tap / KW, kx = tap % KW;
-    int next = step, into = 0;  // the step that is sent next, and where to
-    auto send = [&]() {
-        if (next < last) {
-            int word = slice * WORDS + quarter;
-#pragma unroll
-            for (int i = 0; i < BO / 32; ++i) {
-                int o = o0 + line + 32 * i;
-                long long at = (((long long)group * KH + ky) * KW + kx) * O + o;
-                send_four(memory, into + (line + 32 * i) * PITCH + quarter, w, at * CW + word,
-                          o < O);
-            }
-#pragma unroll
-            for (int i = 0; i < MINE; ++i) {
-                int r = row[i] + ky, c = column[i] + kx;
-                send_four(memory, into + (BO + line + 32 * i) * PITCH + quarter, x,
-                          ((long long)(image[i] + r) * W + c) * CW + word,
-                          r >= 0 && r < H && c >= 0 && c < W);
-            }
-            if (++slice == slices) {
-                slice = 0;
-                if (++kx == KW) kx = 0, ++ky;
-            }
-        }
+    // What this thread sends: four words of every APART-th row of both tiles.
+    int line = threadIdx.x / 4, quarter = threadIdx.x % 4;
+    int next = step, into = place(line, quarter);  // the step that is sent next, and where to
+    int slice = step / (KH * KW), ky = step / KW % KH, kx = step % KW;
+    auto send_weights = [&](int i) {
+        int o = o0 + line + i * APART;
+        long long row = (long long)(group * steps + next) * O + o;
+        send<4>(memory, into + i * APART * WORDS, w, row * WORDS + quarter * 4,
+                next < last && o < O);
+    };
+    auto send_pixels = [&](int i) {
+        long long row = (long long)(group * slices + slice) * pixels + p0 + first + ky * PW + kx;
+        send<4>(memory, into + (BO + i * APART) * WORDS, x,
+                (row + line + i * APART) * WORDS + quarter * 4, next < last);
+    };
+    auto sent = [&]() {
         close_sending();
         ++next;
-        into = into == (STAGES - 1) * STAGE ? 0 : into + STAGE;
+        if (++kx == KW) {
+            kx = 0;
+            if (++ky == KH) ky = 0, ++slice;
+        }
+        into += into >= END ? -END : STAGE;
     };
+    for (int k = 1; k < STAGES; ++k) {
+        for (int i = 0; i < BO / APART; ++i) send_weights(i);
+        for (int i = 0; i < BP / APART; ++i) send_pixels(i);
+        sent();
+    }
 
     int warp = threadIdx.x / 32, o1 = warp / ACROSS * ROWS, p1 = warp % ACROSS * COLUMNS;
     float sums[FM][FN][4] = {};
-    for (int k = 1; k < STAGES; ++k) send();
+    Fragments<HALF, FM, FN> now, then;
     for (int at = 0; step < last; ++step) {
         await_all_but<STAGES - 2>();
         __syncthreads();  // this step's tiles are complete, and nobody reads the last one's any more
-        send();
-        multiply<HALF, FM, FN>(memory + (at + o1 * PITCH), memory + (at + (BO + p1) * PITCH), sums);
-        at = at == (STAGES - 1) * STAGE ? 0 : at + STAGE;
+        Shared<unsigned> a = memory + (at + o1 * WORDS), b = memory + (at + (BO + p1) * WORDS);
+        load(now, a, b, 0, 0);
+        load(then, a, b, 0, 1);
+        // Between the products, a step is sent a bit at a time.
+        multiply(now, sums, [&](int share) {
+#pragma unroll
+            for (int i = 0; i < BO / APART; ++i) {
+                if (i * FM / (BO / APART) == share) send_weights(i);
+            }
+        });
+        multiply(then, sums, [&](int share) {
+#pragma unroll
+            for (int i = 0; i < BP / APART; ++i) {
+                if (i * FM / (BP / APART) == share) send_pixels(i);
+            }
+        });
+        sent();
+        at = at == END ? 0 : at + STAGE;
     }
 
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    float x_largest = HALF ? nonzero(x_max[0]) : 1;
+    float by[2 * FM], largest = HALF ? nonzero(x_max[0]) : 1;
+#pragma unroll
+    for (int m = 0; m < 2 * FM; ++m) {
+        int o = o0 + o1 + m * 8 + g;
+        by[m] = HALF && o < O ? largest * nonzero(w_max[group * O + o]) : 1;
+    }
 #pragma unroll
     for (int n = 0; n < FN; ++n) {
+        Pixel places[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
-            Pixel pixel = pixel_of(p0 + p1 + n * 8 + 2 * t + e, CONV_ARGS);
-            if (!pixel.exists) continue;
+            unsigned p = p0 + p1 + n * 8 + 2 * t + e, i = p % plane / PW, j = p % plane % PW;
+            places[e].n = p / plane;
+            places[e].exists = places[e].n < N && i < OH && j < OW;
+            places[e].at = (i * DY + top) * TW + j * DX + left;
+        }
 #pragma unroll
-            for (int m = 0; m < FM * 2; ++m) {
-                int o = o0 + o1 + m * 8 + g;
-                if (o >= O) continue;
-                float sum = sums[m / 2][n][m % 2 * 2 + e];
-                if (HALF) sum = sum * x_largest * nonzero(w_max[group * O + o]);
-                store(sum, pixel, group * O + o, split, splits, y, CONV_ARGS, FINISH_ARGS);
+        for (int m = 0; m < 2 * FM; ++m) {
+            int o = o0 + o1 + m * 8 + g;
+            float* c = sums[m / 2][n] + m % 2 * 2;
+            float both[2] = {c[0] * by[m], c[1] * by[m]};
+            if (o < O) {
+                store<2>(both, places, group * O + o, split, splits, y, CONV_ARGS, FINISH_ARGS);
             }
         }
     }
 }
 
-#define TENSOR_PARAMS                                                                         \
-    In<unsigned> x, In<unsigned> w, Out<float> y, int splits, In<float> x_max,                \
-        In<float> w_max, int CW, CONV_PARAMS, FINISH_PARAMS
-#define TENSOR_ARGS x, w, y, splits, x_max, w_max, CW, CONV_ARGS, FINISH_ARGS
-
-KERNEL void conv_tf32_128(TENSOR_PARAMS) { conv_tensor<false, 128, 128>(TENSOR_ARGS); }
-KERNEL void conv_tf32_64(TENSOR_PARAMS) { conv_tensor<false, 64, 128>(TENSOR_ARGS); }
-KERNEL void conv_tf32_32(TENSOR_PARAMS) { conv_tensor<false, 32, 128>(TENSOR_ARGS); }
-KERNEL void conv_f16_128(TENSOR_PARAMS) { conv_tensor<true, 128, 128>(TENSOR_ARGS); }
-KERNEL void conv_f16_64(TENSOR_PARAMS) { conv_tensor<true, 64, 128>(TENSOR_ARGS); }
-KERNEL void conv_f16_32(TENSOR_PARAMS) { conv_tensor<true, 32, 128>(TENSOR_ARGS); }
+KERNEL_OF(256, 2) void conv_tf32_128(TENSOR_PARAMS) {
+    conv_tensor<false, 128, 128, 2, 4>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 3) void conv_tf32_64(TENSOR_PARAMS) {
+    conv_tensor<false, 64, 128, 2, 2>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 4) void conv_tf32_32(TENSOR_PARAMS) {
+    conv_tensor<false, 32, 128, 1, 4>(TENSOR_ARGS);
+}
+KERNEL_OF(256, 2) void conv_f16_128(TENSOR_PARAMS) {
+    conv_tensor<true, 128, 128, 2, 4>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 3) void conv_f16_64(TENSOR_PARAMS) {
+    conv_tensor<true, 64, 128, 2, 2>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 4) void conv_f16_32(TENSOR_PARAMS) {
+    conv_tensor<true, 32, 128, 1, 4>(TENSOR_ARGS);
+}

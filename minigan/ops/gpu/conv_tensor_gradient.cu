@@ -7,8 +7,8 @@ template <bool HALF>
 DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits, In<float> x_max,
                             In<float> g_max, CONV_PARAMS) {
     constexpr int EACH = HALF ? 2 : 1, BK = WORDS * EACH;
-    SHARED(unsigned, grads, TILE * PITCH);
-    SHARED(unsigned, samples, TILE * PITCH);
+    SHARED(unsigned, grads, TILE * WORDS);
+    SHARED(unsigned, samples, TILE * WORDS);
     int thread = threadIdx.x, threads = 128, word = thread % WORDS;
     int c0 = blockIdx.x * TILE, o0 = blockIdx.y * TILE;
     int split = blockIdx.z % splits, tap = blockIdx.z / splits % (KH * KW);
@@ -34,11 +34,15 @@ DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits,
                 packed_g = HALF ? packed_g << 16 | round_f16(a * g_by) : round_tf32(a);
                 packed_x = HALF ? packed_x << 16 | round_f16(b * x_by) : round_tf32(b);
             }
-            grads[line * PITCH + word] = packed_g;
-            samples[line * PITCH + word] = packed_x;
+            grads[place(line, word / 4) + word % 4] = packed_g;
+            samples[place(line, word / 4) + word % 4] = packed_x;
         }
         __syncthreads();
-        multiply<HALF, 2, 4>(grads + row * PITCH, samples + column * PITCH, sums);
+        for (int k = 0; k < WORDS / 8; ++k) {
+            Fragments<HALF, 2, 4> fragments;
+            load(fragments, grads + row * WORDS, samples + column * WORDS, 0, k);
+            multiply(fragments, sums, [](int) {});
+        }
         __syncthreads();
     }
     int lane = thread % 32;

@@ -20,13 +20,11 @@ DEVICE void multiply(Shared<real> a, int a_pitch, Shared<real> b, int b_pitch, r
         real mine[TM], others[TN];
 #pragma unroll
         for (int m = 0; m < TM; m += 4) {
-            Four four = load_four(a, k * a_pitch + m * ROWS + row);
-            for (int q = 0; q < 4; ++q) mine[m + q] = four.v[q];
+            load_some<4>(a, k * a_pitch + m * ROWS + row, mine + m);
         }
 #pragma unroll
         for (int n = 0; n < TN; n += 4) {
-            Four four = load_four(b, k * b_pitch + n * COLUMNS + column);
-            for (int q = 0; q < 4; ++q) others[n + q] = four.v[q];
+            load_some<4>(b, k * b_pitch + n * COLUMNS + column, others + n);
         }
 #pragma unroll
         for (int m = 0; m < TM; ++m) {
@@ -49,32 +47,38 @@ DEVICE void conv_tile(In<real> x, In<real> w, In<real> styles, Out<real> y, int 
     int slices = (C + BK - 1) / BK, steps = KH * KW * slices;
     int step = (long long)steps * split / splits, last = (long long)steps * (split + 1) / splits;
 
-    // What this thread loads: samples under one pixel's window, weights of one output.
+    // What this thread loads: samples under one pixel's window, weights of one output; of the step
+    // read next, channels from c0 on, under tap (ky, kx).
     Pixel mine = pixel_of(p0 + thread % BN, CONV_ARGS);
     int image = mine.n * groups * C + group * C, my_o = o0 + thread % BM;
+    int tap = step / slices, c0 = step % slices * BK, ky = tap / KW, kx = tap % KW;
     real next_samples[SAMPLES], next_weights[WEIGHTS];
-    auto read = [&](int step) {
-        int tap = step / slices, c0 = step % slices * BK;
-        int i = mine.row + tap / KW, j = mine.column + tap % KW;
+    auto read = [&]() {
+        int i = mine.row + ky, j = mine.column + kx, c = c0 + thread / BN;
         bool inside = mine.exists && i >= 0 && i < H && j >= 0 && j < W;
+        long long at = ((long long)(image + c) * H + i) * W + j;
 #pragma unroll
         for (int e = 0; e < SAMPLES; ++e) {
-            int c = c0 + thread / BN + e * (THREADS / BN);
-            real v = 0;
-            if (inside && c < C) {
-                v = x[((long long)(image + c) * H + i) * W + j];
-                if (styles) v *= styles[image + c];  // StyleGAN2 Eq. 1, on the way in
-            }
-            next_samples[e] = v;
+            constexpr int APART = THREADS / BN;
+            next_samples[e] =
+                inside && c + e * APART < C ? x[at + (long long)e * APART * H * W] : real(0);
         }
+        c = c0 + thread / BM;
+        at = ((long long)((group * KH + ky) * KW + kx) * C + c) * O + my_o;
 #pragma unroll
         for (int e = 0; e < WEIGHTS; ++e) {
-            int c = c0 + thread / BM + e * (THREADS / BM);
-            long long at = (((long long)group * KH * KW + tap) * C + c) * O + my_o;
-            next_weights[e] = c < C && my_o < O ? w[at] : real(0);
+            constexpr int APART = THREADS / BM;
+            next_weights[e] = c + e * APART < C && my_o < O ? w[at + e * APART * O] : real(0);
         }
     };
     auto keep = [&](int half) {
+        if (styles && mine.exists) {  // StyleGAN2 Eq. 1, on the way in
+#pragma unroll
+            for (int e = 0; e < SAMPLES; ++e) {
+                int c = c0 + thread / BN + e * (THREADS / BN);
+                next_samples[e] *= c < C ? styles[image + c] : real(0);
+            }
+        }
 #pragma unroll
         for (int e = 0; e < SAMPLES; ++e) {
             samples[half * BK * BN + thread + e * THREADS] = next_samples[e];
@@ -83,25 +87,34 @@ DEVICE void conv_tile(In<real> x, In<real> w, In<real> styles, Out<real> y, int 
         for (int e = 0; e < WEIGHTS; ++e) {
             weights[half * BK * BM + thread + e * THREADS] = next_weights[e];
         }
+        c0 += BK;
+        if (c0 >= C) {
+            c0 = 0;
+            if (++kx == KW) kx = 0, ++ky;
+        }
     };
 
     real sums[TM][TN] = {};
-    if (step < last) read(step), keep(0);
+    if (step < last) read(), keep(0);
     for (int half = 0; step < last; ++step, half ^= 1) {
         __syncthreads();  // the tiles are complete, and nobody reads the others any more
-        if (step + 1 < last) read(step + 1);
+        if (step + 1 < last) read();
         multiply<BK, TM, TN, ROWS, COLUMNS>(weights + half * BK * BM, BM, samples + half * BK * BN,
                                             BN, sums);
         if (step + 1 < last) keep(half ^ 1);
     }
 #pragma unroll
-    for (int n = 0; n < TN; ++n) {
-        Pixel pixel = pixel_of(p0 + n / 4 * 4 * COLUMNS + 4 * column + n % 4, CONV_ARGS);
+    for (int n = 0; n < TN; n += 4) {
+        Pixel pixels[4];
+        for (int q = 0; q < 4; ++q) {
+            pixels[q] = pixel_of(p0 + n * COLUMNS + 4 * column + q, CONV_ARGS);
+        }
 #pragma unroll
         for (int m = 0; m < TM; ++m) {
             int o = o0 + m / 4 * 4 * ROWS + 4 * row + m % 4;
-            if (o < O && pixel.exists) {
-                store(sums[m][n], pixel, group * O + o, split, splits, y, CONV_ARGS, FINISH_ARGS);
+            if (o < O) {
+                store<4>(sums[m] + n, pixels, group * O + o, split, splits, y, CONV_ARGS,
+                         FINISH_ARGS);
             }
         }
     }
@@ -113,7 +126,7 @@ KERNEL void conv_tiled(In<real> x, In<real> w, In<real> styles, Out<real> y, int
 }
 
 // Wider tiles, for images that fill them; by how many outputs there are.
-KERNEL void conv_wide_128(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
+KERNEL_OF(256, 2) void conv_wide_128(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
                           CONV_PARAMS, FINISH_PARAMS) {
     conv_tile<128, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
 }
@@ -198,6 +211,6 @@ KERNEL void weight_gradient_tiled(In<real> x, In<real> g, Out<real> dw, int spli
     gradient_tile<64, 64, 16, 4, 4>(x, g, dw, splits, CONV_ARGS);
 }
 
-KERNEL void weight_gradient_wide(In<real> x, In<real> g, Out<real> dw, int splits, CONV_PARAMS) {
+KERNEL_OF(256, 2) void weight_gradient_wide(In<real> x, In<real> g, Out<real> dw, int splits, CONV_PARAMS) {
     gradient_tile<128, 128, 8, 8, 8>(x, g, dw, splits, CONV_ARGS);
 }

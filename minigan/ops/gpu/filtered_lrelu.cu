@@ -152,8 +152,8 @@ DEVICE void filtered_fixed(In<real> x, In<real> bias, In<real> fux, In<real> fuy
     int own_w = left + TW < OW ? TW * D : Of::mw, own_h = top + TH < OH ? TH * D : Of::mh;
     for (int plane = blockIdx.z; plane < planes; plane += gridDim.z) {
         real shift = bias ? bias[plane % channels] : real(0);
-        load_tile(x, (long long)plane * H * W, tile, Of::i_pitch, sample_from(q, U),
-                  sample_from(p, U), Of::ih, Of::iw, H, W, shift);
+        load_known_tile<Of::ih, Of::iw>(x, (long long)plane * H * W, tile, Of::i_pitch,
+                                        sample_from(q, U), sample_from(p, U), H, W, shift);
         __syncthreads();
         at_phase<U>(next_sample(p, U), [&](auto phase) {
             along_rows<U, 1, UT, phase.s>(fux, tile, Of::i_pitch, across, Of::m_pitch, Of::ih,
@@ -194,13 +194,13 @@ DEVICE void filtered_fixed(In<real> x, In<real> bias, In<real> fux, In<real> fuy
 }
 
 // Those of StyleGAN3's layers, and of their backward pass.
-KERNEL void filtered_lrelu_2_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
+KERNEL_OF(256, 4) void filtered_lrelu_2_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
                                In<real> fdx, In<real> fdy, Out<unsigned> codes_out,
                                In<unsigned> codes_in, Out<real> y, FILTERED_PARAMS) {
     filtered_fixed<2, 2, 12, 12, 32, 32>(x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y,
                                          FILTERED_ARGS);
 }
-KERNEL void filtered_lrelu_4_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
+KERNEL_OF(256, 4) void filtered_lrelu_4_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
                                In<real> fdx, In<real> fdy, Out<unsigned> codes_out,
                                In<unsigned> codes_in, Out<real> y, FILTERED_PARAMS) {
     filtered_fixed<4, 2, 24, 12, 32, 32>(x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y,

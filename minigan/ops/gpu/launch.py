@@ -14,7 +14,11 @@ from minigan.device import cupy
 FOLDER = pathlib.Path(__file__).parent
 CAPABILITY = 75  # the oldest GPUs for which the kernels are compiled in the tests: Turing
 THREADS = 256  # of a block, unless a kernel says otherwise
+# So many blocks are wanted at least: two for each multiprocessor of an H100.  A constant, so that
+# all GPUs add in one order.
+ENOUGH = 264
 PLANES = 65535  # along a grid's second and third axis, at most: a block goes on to further planes
+UNASKED = 48 << 10  # bytes of shared memory that a block may have on every GPU
 ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
 PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0, "gain": 1.0,
          "clamp": None}  # fmt: skip
@@ -23,9 +27,8 @@ PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0,
 def source(file):
     """The CUDA C++ of a file, with what it shares with others in front."""
     shared = ["common.cuh"]
-    for beginning, header in (("conv", "conv.cuh"), ("conv_tensor", "tensor.cuh"),
-                              ("resample", "resample.cuh"), ("filtered", "resample.cuh")):  # fmt: skip
-        shared += [header] * file.startswith(beginning)
+    shared += ["conv.cuh"] * file.startswith("conv_") + ["tensor.cuh"] * ("tensor" in file)
+    shared += ["resample.cuh"] * (file in ("resample", "filtered_lrelu"))
     return "\n".join((FOLDER / name).read_text() for name in (*shared, f"{file}.cu"))
 
 
@@ -63,7 +66,7 @@ def launch(file, name, grid, block, arguments, dtype, shared=0):
     device = cp.cuda.runtime.getDevice()
     _capability(cp, device)
     kernel = _kernel(cp, file, name, np.dtype(dtype), device)
-    if shared > 48 << 10:  # more than every GPU has unasked
+    if shared > UNASKED:
         kernel.max_dynamic_shared_size_bytes = shared
     number = np.dtype(dtype).type
     given = []

@@ -1,10 +1,12 @@
 // bias_act and what its derivatives need.  Each reads its input once and writes its output once,
 // so memory sets the pace.
 
-// A block: 4 · blockDim elements of one plane, y = clamp(gain · act(x · scale + noise + bias)).
-// x, y [planes, inner]; a plane is an (n, channel).  Blocks that run at the same time should read what
+// A block: 4 · blockDim elements of one plane, y = clamp(gain · act(Σ x · scale + noise + bias)).
+// x [parts, planes, inner], y [planes, inner]; a plane is an (n, channel).  Parts of sums are added in
+// their order.  Blocks that run at the same time should read what
 // lies near, so the first axis of the grid goes along a plane.
-KERNEL void bias_act(In<real> x, Out<real> y, int planes, int channels, int inner, FINISH_PARAMS) {
+KERNEL void bias_act(In<real> x, Out<real> y, int parts, int planes, int channels, int inner,
+                     FINISH_PARAMS) {
     int first = blockIdx.x * blockDim.x * 4 + threadIdx.x;
     for (int plane = blockIdx.y; plane < planes; plane += gridDim.y) {
         int n = plane / channels, c = plane % channels;
@@ -14,6 +16,13 @@ KERNEL void bias_act(In<real> x, Out<real> y, int planes, int channels, int inne
         for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
             int i = first + k * blockDim.x;
             v[k] = i < inner ? x[start + i] : real(0);
+        }
+        for (int part = 1; part < parts; ++part) {
+#pragma unroll
+            for (int k = 0; k < 4; ++k) {
+                int i = first + k * blockDim.x;
+                if (i < inner) v[k] += x[(long long)part * planes * inner + start + i];
+            }
         }
 #pragma unroll
         for (int k = 0; k < 4; ++k) {
@@ -51,17 +60,44 @@ KERNEL void pixel_dot(In<real> x, In<real> y, Out<real> out, int pixels) {
     }
 }
 
+// out[row] = Σ x², x [rows, size]: short rows, a thread each.
+KERNEL void square_sums(In<real> x, Out<real> out, int rows, int size) {
+    int row = blockIdx.x * blockDim.x + threadIdx.x;
+    if (row >= rows) return;
+    real sum = 0;
+    for (int i = 0; i < size; ++i) {
+        real v = x[(long long)row * size + i];
+        sum += v * v;
+    }
+    out[row] = sum;
+}
+
 // y[n, o] = finish(Σ_c x[n, c] · w[o, c]).  A warp for each o, which reads w[o] once for 8 rows of x.
 KERNEL void dense(In<real> x, In<real> w, Out<real> y, int N, int C, int O, FINISH_PARAMS) {
     int o = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (o >= O) return;  // a whole warp leaves, none waits for it
     int first = blockIdx.y * 8, rows = N - first < 8 ? N - first : 8;
     real sums[8] = {};
-    for (int c = lane; c < C; c += 32) {
-        real weight = w[(long long)o * C + c];
-        for (int r = 0; r < rows; ++r) sums[r] += weight * x[(long long)(first + r) * C + c];
+    for (int c0 = lane; c0 < C; c0 += 128) {
+        real weights[4];
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
+            int c = c0 + 32 * k;
+            weights[k] = c < C ? w[(long long)o * C + c] : real(0);
+        }
+#pragma unroll
+        for (int r = 0; r < 8; ++r) {
+            if (r >= rows) break;
+#pragma unroll
+            for (int k = 0; k < 4; ++k) {
+                int c = c0 + 32 * k;
+                if (c < C) sums[r] += weights[k] * x[(long long)(first + r) * C + c];
+            }
+        }
     }
-    for (int r = 0; r < rows; ++r) {
+#pragma unroll
+    for (int r = 0; r < 8; ++r) {
+        if (r >= rows) break;
         real sum = warp_sum(sums[r]);
         if (lane == 0) {
             y[(long long)(first + r) * O + o] = finish(sum, first + r, o, O, 0, 1, FINISH_ARGS);

@@ -17,18 +17,24 @@ from minigan.ops.gpu.launch import (
 
 def bias_act(x, dim, b, act, alpha, gain, clamp, scale=None, noise=None):
     """clamp(gain · act(x·scale + noise + b)) in one pass: see `minigan.ops.bias_act`."""
-    x = contiguous(x)
-    y = cupy().empty(x.shape, x.dtype)
-    channels, inner = x.shape[dim], math.prod(x.shape[dim + 1 :])
-    if b is scale is noise is None:  # all numbers alike
-        channels, inner = (1, x.size) if x.size < 1 << 31 else (channels, inner)
-    if x.size:
-        finish = {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
-                  "noise": noise}  # fmt: skip
-        planes = x.size // inner
+    finish = {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
+              "noise": noise}  # fmt: skip
+    return summed(x[None], finish, dim)
+
+
+def summed(parts, finish=None, dim=1):
+    """The sum of parts [parts, …], and bias_act's work of it, finish or None, in one pass."""
+    parts = contiguous(parts)
+    y = cupy().empty(parts.shape[1:], parts.dtype)
+    channels, inner = y.shape[dim], math.prod(y.shape[dim + 1 :])
+    alike = finish is None or finish["b"] is finish["scale"] is finish["noise"] is None
+    if alike and y.size < 1 << 31:
+        channels, inner = 1, y.size
+    if y.size:
+        planes = y.size // inner
         grid = (blocks(inner, 4 * THREADS), min(planes, PLANES), 1)
-        args = (x, y, planes, channels, inner, *finish_arguments(finish))
-        launch("pointwise", "bias_act", grid, (THREADS, 1, 1), args, x.dtype)
+        args = (parts, y, len(parts), planes, channels, inner, *finish_arguments(finish))
+        launch("pointwise", "bias_act", grid, (THREADS, 1, 1), args, y.dtype)
     return y
 
 
@@ -58,6 +64,16 @@ def pixel_dot(x, y):
     if x.size:
         args = (x, y, out, x.shape[2] * x.shape[3])
         launch("pointwise", "pixel_dot", (out.size, 1, 1), (THREADS, 1, 1), args, x.dtype)
+    return out
+
+
+def square_sums(w):
+    """[O, C]: Σ over the kernel of w², w [O, C, kh, kw]."""
+    w, out = contiguous(w), cupy().empty(w.shape[:2], w.dtype)
+    if w.size:
+        args = (w, out, out.size, w.shape[2] * w.shape[3])
+        launch("pointwise", "square_sums", (blocks(out.size, THREADS), 1, 1), (THREADS, 1, 1), args,
+               w.dtype)  # fmt: skip
     return out
 
 

@@ -80,13 +80,13 @@ DEVICE void upfirdn_fixed(In<real> x, In<real> fx, In<real> fy, Out<real> y, RES
     constexpr int R = D > 1 ? 4 : 8, rows = reach(TH, D, T, U);
     constexpr int columns = row_length<U, D, T>(TW), pitch = pitch_of(columns);
     constexpr int across_pitch = pitch_of(TW);
-    SHARED(real, tile, rows * pitch);
-    SHARED(real, across, rows * across_pitch);
+    Shared<real> tile = dynamic_shared(), across = tile + rows * pitch;
     int top = blockIdx.y * TH, left = blockIdx.x * TW, p = left * D - x0, q = top * D - y0;
+    int i0 = sample_from(q, U), j0 = sample_from(p, U), pixels = OH * OW;
     bool plain = !scale && !noise && !bias && act == LINEAR && gain == 1 && clamp < 0;
     for (int plane = blockIdx.z; plane < planes; plane += gridDim.z) {
-        load_tile(x, (long long)plane * H * W, tile, pitch, sample_from(q, U), sample_from(p, U),
-                  rows, columns, H, W, 0);
+        send_tile<rows, columns>(x, (long long)plane * H * W, tile, pitch, i0, j0, H, W);
+        await_all_but<0>();
         __syncthreads();
         at_phase<U>(next_sample(p, U), [&](auto phase) {
             along_rows<U, D, T, phase.s>(fx, tile, pitch, across, across_pitch, rows, TW);
@@ -96,45 +96,48 @@ DEVICE void upfirdn_fixed(In<real> x, In<real> fx, In<real> fy, Out<real> y, RES
             along_columns<U, D, T, phase.s, R>(
                 fy, across, across_pitch, TW, TH / R,
                 [&](bool mine, int row, int column, real* sums) {
-                    long long pixels = (long long)OH * OW;
-                    long long pixel = (long long)(top + row) * OW + left + column;
                     if (!mine || left + column >= OW) return;
+                    int pixel = (top + row) * OW + left + column;
+                    int count = OH - top - row;  // so many of them exist
+                    if (!plain) {
+                        int n = plane / channels, c = plane % channels;
 #pragma unroll
-                    for (int r = 0; r < R; ++r, pixel += OW) {
-                        if (top + row + r >= OH) return;
-                        real v = plain ? sums[r]
-                                       : finish(sums[r], plane / channels, plane % channels,
-                                                channels, pixel, pixels, FINISH_ARGS);
-                        y[plane * pixels + pixel] = v;
+                        for (int r = 0; r < R; ++r) {
+                            if (r < count) sums[r] = finish(sums[r], n, c, channels,
+                                                            pixel + r * OW, pixels, FINISH_ARGS);
+                        }
+                    }
+                    long long at = (long long)plane * pixels + pixel;
+#pragma unroll
+                    for (int r = 0; r < R; ++r, at += OW) {
+                        if (r < count) y[at] = sums[r];
                     }
                 });
         });
     }
 }
 
-constexpr int WIDE = sizeof(real) == 4 ? 64 : 32;
-
-KERNEL void upfirdn2d_up2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                            FINISH_PARAMS) {
-    upfirdn_fixed<2, 1, 4, WIDE, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_up2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                       FINISH_PARAMS) {
+    upfirdn_fixed<2, 1, 4, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
-KERNEL void upfirdn2d_up2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                             FINISH_PARAMS) {
-    upfirdn_fixed<2, 1, 12, WIDE, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_up2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                        FINISH_PARAMS) {
+    upfirdn_fixed<2, 1, 12, 128, 64>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
-KERNEL void upfirdn2d_down2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                              FINISH_PARAMS) {
-    upfirdn_fixed<1, 2, 4, WIDE, 16>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_down2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                         FINISH_PARAMS) {
+    upfirdn_fixed<1, 2, 4, 128, 16>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
-KERNEL void upfirdn2d_down2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                               FINISH_PARAMS) {
-    upfirdn_fixed<1, 2, 12, WIDE, 16>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_down2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                          FINISH_PARAMS) {
+    upfirdn_fixed<1, 2, 12, 64, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
-KERNEL void upfirdn2d_same_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                             FINISH_PARAMS) {
-    upfirdn_fixed<1, 1, 4, WIDE, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_same_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                        FINISH_PARAMS) {
+    upfirdn_fixed<1, 1, 4, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }
-KERNEL void upfirdn2d_same_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                              FINISH_PARAMS) {
-    upfirdn_fixed<1, 1, 12, WIDE, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_same_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
+                                         FINISH_PARAMS) {
+    upfirdn_fixed<1, 1, 12, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
 }

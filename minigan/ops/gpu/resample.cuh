@@ -43,15 +43,12 @@ DEVICE void along_rows(In<real> f, Shared<real> from, int from_pitch, Shared<rea
         int row = e % rows, group = e / rows;
 #pragma unroll
         for (int q = 0; q < FOURS; ++q) {
-            Four four = load_four(from, row * from_pitch + group * 4 * D + 4 * q);
-#pragma unroll
-            for (int i = 0; i < 4; ++i) samples[4 * q + i] = four.v[i];
+            load_some<4>(from, row * from_pitch + group * 4 * D + 4 * q, samples + 4 * q);
         }
         filter<U, D, T, S, R>(taps, samples, sums);
 #pragma unroll
         for (int q = 0; q < U; ++q) {
-            Four four = {sums[4 * q], sums[4 * q + 1], sums[4 * q + 2], sums[4 * q + 3]};
-            store_four(into, row * into_pitch + group * R + 4 * q, four);
+            store_some<4>(into, row * into_pitch + group * R + 4 * q, sums + 4 * q);
         }
     }
 }
@@ -104,11 +101,63 @@ DEVICE void load_tile(In<real> x, long long plane, Shared<real> tile, int pitch,
         int i = i0 + row;
         bool there = i >= 0 && i < H;
         long long start = plane + (long long)i * W;
-#pragma unroll
         for (int column = threadIdx.x % 32; column < columns; column += 32) {
             int j = j0 + column;
             tile[row * pitch + column] =
                 there && j >= 0 && j < W ? x[start + j] + shift : real(0);
+        }
+    }
+}
+
+// The same for a size that is known: all of it is on its way at once.
+template <int ROWS, int COLUMNS>
+DEVICE void send_tile(In<real> x, long long plane, Shared<real> tile, int pitch, int i0, int j0,
+                      int H, int W) {
+    constexpr int WARPS = THREADS / 32;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    bool inner = i0 >= 0 && i0 + ROWS <= H && j0 >= 0 && j0 + COLUMNS <= W;  // nothing is outside
+    for (int row = warp; row < ROWS; row += WARPS) {
+        long long start = plane + (long long)(i0 + row) * W + j0 + lane;
+        bool there = inner || (i0 + row >= 0 && i0 + row < H);
+#pragma unroll
+        for (int k = 0; k < COLUMNS; k += 32) {
+            int column = lane + k, j = j0 + column;
+            if (k + 32 > COLUMNS && column >= COLUMNS) break;
+            send<1>(tile, row * pitch + column, x, start + k,
+                    inner || (there && j >= 0 && j < W));
+        }
+    }
+    close_sending();
+}
+
+// And with a bias, for which numbers must pass through registers: many at a time.
+template <int ROWS, int COLUMNS>
+DEVICE void load_known_tile(In<real> x, long long plane, Shared<real> tile, int pitch, int i0,
+                            int j0, int H, int W, real shift) {
+    constexpr int WARPS = THREADS / 32, TURNS = (ROWS + WARPS - 1) / WARPS;
+    constexpr int TIMES = (COLUMNS + 31) / 32, AT_ONCE = 24 / TIMES < TURNS ? 24 / TIMES : TURNS;
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    for (int first = warp; first < ROWS; first += AT_ONCE * WARPS) {
+        real v[AT_ONCE][TIMES];
+#pragma unroll
+        for (int a = 0; a < AT_ONCE; ++a) {
+            int row = first + a * WARPS, i = i0 + row;
+            bool there = row < ROWS && i >= 0 && i < H;
+            long long start = plane + (long long)i * W + j0 + lane;
+#pragma unroll
+            for (int b = 0; b < TIMES; ++b) {
+                int column = lane + 32 * b, j = j0 + column;
+                bool inside = there && column < COLUMNS && j >= 0 && j < W;
+                v[a][b] = inside ? x[start + 32 * b] + shift : real(0);
+            }
+        }
+#pragma unroll
+        for (int a = 0; a < AT_ONCE; ++a) {
+#pragma unroll
+            for (int b = 0; b < TIMES; ++b) {
+                int row = first + a * WARPS, column = lane + 32 * b;
+                if (row < ROWS && column < COLUMNS) tile[row * pitch + column] = v[a][b];
+            }
         }
     }
 }

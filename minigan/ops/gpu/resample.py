@@ -9,6 +9,7 @@ from minigan.device import cupy
 from minigan.ops.gpu.launch import (
     PLANES,
     THREADS,
+    UNASKED,
     blocks,
     constant,
     contiguous,
@@ -18,12 +19,14 @@ from minigan.ops.gpu.launch import (
 )
 from minigan.ops.resampling import factors
 
-UNASKED = 48 << 10  # bytes of shared memory that a block may have on every GPU
-# Kernels for known rates and taps.  upfirdn2d: (up, down, taps) -> name, rows of a tile.
+# Kernels for known rates and taps: (up, down, taps) -> name, size of a tile, numbers it shares.
 FIXED = {
-    (u, d, t): (f"upfirdn2d_{name}_{t}", rows)
-    for u, d, name, rows in ((2, 1, "up2", 32), (1, 2, "down2", 16), (1, 1, "same", 32))
-    for t in (4, 12)
+    (2, 1, 4): ("upfirdn2d_up2_4", 128, 32, 3600),
+    (2, 1, 12): ("upfirdn2d_up2_12", 128, 64, 7904),
+    (1, 2, 4): ("upfirdn2d_down2_4", 128, 16, 13328),
+    (1, 2, 12): ("upfirdn2d_down2_12", 64, 32, 15392),
+    (1, 1, 4): ("upfirdn2d_same_4", 128, 32, 9240),
+    (1, 1, 12): ("upfirdn2d_same_12", 128, 32, 11696),
 }
 # filtered_lrelu, float32: (up, down, taps of both) -> name, size of a tile, Tile::numbers of it.
 FILTERED = {
@@ -68,9 +71,11 @@ def upfirdn2d(x, f, up, down, padding, finish=None):
     fixed = FIXED.get((ux, dx, tx)) if fy is not None and (ux, dx, tx) == (uy, dy, ty) else None
     # Two short sums instead of a long one, where that spares products.
     separable = fy is not None and blocks(tx, ux) + blocks(ty, uy) < blocks(tx, ux) * blocks(ty, uy)
-    if fixed:
-        kernel, w, h, shared = fixed[0], 64 if x.itemsize == 4 else 32, fixed[1], 0
+    if fixed and fixed[3] * x.itemsize <= most_shared():
+        kernel, w, h, numbers = fixed
+        shared = numbers * x.itemsize
     else:
+        fixed = None
         kernel = "upfirdn2d_separable" if separable else "upfirdn2d"
 
         def memory(w, h):

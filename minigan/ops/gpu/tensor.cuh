@@ -50,10 +50,6 @@ DEVICE void mma_f16(float* c, const unsigned* a, const unsigned* b) {
 #endif
 }
 
-DEVICE unsigned address(const unsigned* memory) {  // as PTX counts shared memory
-    return static_cast<unsigned>(__cvta_generic_to_shared(memory));
-}
-
 // Four matrices of 8 rows × 4 words.  Lane 8 i + r says where row r of matrix i lies, and gets word t of
 // row g of each: what `mma` wants, in a quarter of the instructions.
 DEVICE void load_matrices(unsigned* words, const unsigned* memory, int at) {
@@ -61,53 +57,45 @@ DEVICE void load_matrices(unsigned* words, const unsigned* memory, int at) {
                  : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
                  : "r"(address(memory + at)));
 }
-
-// Four words on their way from global to shared memory, by no register; zeros if not `there`.
-DEVICE void send_four(unsigned* into, int at, const unsigned* from, long long i, bool there) {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                 :: "r"(address(into + at)), "l"(from + (there ? i : 0)), "r"(there ? 16 : 0)
-                 : "memory");
-#else
-    for (int k = 0; k < 4; ++k) into[at + k] = there ? from[i + k] : 0;
-#endif
-}
-DEVICE void close_sending() {  // what this thread has sent since the last time is a group
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
-template <int N> DEVICE void await_all_but() {  // the last N groups of this thread
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
-#endif
-}
 #endif
 
-// Rows of 16 words, kept 20 apart: eight rows then fall into different banks.
-constexpr int WORDS = 16, PITCH = WORDS + 4;
+// Where four words of a row of 16 lie in a tile.  The fours of a row change places with each other, from
+// row to row differently: so the same fours of eight rows, which `load_matrices` reads at once, lie in
+// different banks.
+constexpr int WORDS = 16;
+DEVICE int place(int row, int four) { return row * WORDS + (four ^ row / 2 % 4) * 4; }
 
-// For a warp, sums of a [16 M, words] times b [8 N, words], transposed.
+// What the lanes of a warp hold of a [16 M rows] and b [8 N rows], 8 words of each.
+template <bool HALF, int M, int N> struct Fragments {
+    unsigned a[M][4], b[N / 2][4];
+};
+
+// Words 8 k … 8 k + 7; of b from row `skip` on.
 template <bool HALF, int M, int N>
-DEVICE void multiply(Shared<unsigned> a, Shared<unsigned> b, float (*sums)[N][4]) {
-    int lane = threadIdx.x % 32;
-    int of_a = lane % 16 * PITCH + lane / 16 * 4;
-    int of_b = (lane % 8 + lane / 16 * 8) * PITCH + lane / 8 % 2 * 4;
+DEVICE void load(Fragments<HALF, M, N>& into, Shared<unsigned> a, Shared<unsigned> b, int skip,
+                 int k) {
+    int lane = threadIdx.x % 32, row = lane % 8 + lane / 16 * 8;
 #pragma unroll
-    for (int k = 0; k < WORDS; k += 8) {
-        unsigned fa[M][4], fb[N / 2][4];
+    for (int m = 0; m < M; ++m) {
+        load_matrices(into.a[m], a, m * 16 * WORDS + place(lane % 16, 2 * k + lane / 16));
+    }
 #pragma unroll
-        for (int m = 0; m < M; ++m) load_matrices(fa[m], a, of_a + m * 16 * PITCH + k);
+    for (int n = 0; n < N / 2; ++n) {
+        load_matrices(into.b[n], b, n * 16 * WORDS + place(skip + row, 2 * k + lane / 8 % 2));
+    }
+}
+
+// sums += a · bᵀ.  After the m-th of M shares comes `meanwhile(m)`: work for other parts of the chip.
+template <bool HALF, int M, int N, class Meanwhile>
+DEVICE void multiply(const Fragments<HALF, M, N>& of, float (*sums)[N][4], Meanwhile meanwhile) {
 #pragma unroll
-        for (int n = 0; n < N / 2; ++n) load_matrices(fb[n], b, of_b + n * 16 * PITCH + k);
+    for (int m = 0; m < M; ++m) {
 #pragma unroll
-        for (int m = 0; m < M; ++m) {
-#pragma unroll
-            for (int n = 0; n < N; ++n) {
-                if (HALF) mma_f16(sums[m][n], fa[m], fb[n / 2] + n % 2 * 2);
-                else mma_tf32(sums[m][n], fa[m], fb[n / 2] + n % 2 * 2);
-            }
+        for (int n = 0; n < N; ++n) {
+            if (HALF) mma_f16(sums[m][n], of.a[m], of.b[n / 2] + n % 2 * 2);
+            else mma_tf32(sums[m][n], of.a[m], of.b[n / 2] + n % 2 * 2);
         }
+        meanwhile(m);
     }
 }
 
