@@ -19,7 +19,7 @@ CASES = [
     pytest.param(file, dtype, id=f"{file}-{dtype.__name__}")
     for file in FILES
     for dtype in (np.float32, np.float64)
-    if (file, dtype) != ("conv_tensor", np.float64)  # tensor kernels are for float only
+    if dtype == np.float32 or "tensor" not in file  # tensor cores' kernels are for float only
 ]
 
 
