@@ -48,12 +48,14 @@ def near(got, expected, bound):
 # ---- convolution kernels -------------------------------------------------------------------------
 
 WAYS = ["naive", "few", "tiled", "wide", "tf32", "fp16"]
-# N, C, O, H, W, kernel, groups: less than a tile, a bit more than one, several in each direction
+# N, C, O, H, W, kernel, groups: less than a tile, a bit more than one, several in each direction; and
+# sums that are long enough to be split
 SIZES = [
     (1, 3, 2, 5, 4, (3, 3), 1),
     (2, 17, 65, 6, 7, (3, 3), 1),
     (1, 33, 130, 3, 5, (1, 1), 1),
     (1, 70, 40, 9, 16, (3, 1), 1),
+    (1, 64, 20, 4, 5, (3, 3), 1),
     (1, 6, 20, 12, 13, (2, 3), 2),
 ]
 
@@ -102,6 +104,17 @@ def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
     for y, exact in zip(got, expected, strict=True):
         assert y.dtype == np.float32
         near(y, exact, bound)
+
+
+@pytest.mark.parametrize("way", ["tiled", "wide", "tf32", "fp16"])
+def test_neighbours_that_do_not_lie_side_by_side(way, rng, monkeypatch):
+    """A transposed convolution writes every second pixel, in rows whose length is a multiple of 4."""
+    by(monkeypatch, way, 1)
+    x = rng.standard_normal((1, 16, 8, 8), dtype=np.float32)
+    w = rng.standard_normal((16, 24, 4, 4), dtype=np.float32)
+    exact = ops.conv_transpose2d(x.astype(np.float64), w.astype(np.float64), 2, 1)
+    with ops.precision(way if way in ("tf32", "fp16") else "fp32"):
+        near(ops.conv_transpose2d(x, w, 2, 1), exact, 1e-3 if way in ("tf32", "fp16") else 1e-5)
 
 
 @pytest.mark.parametrize("way", ["naive", "tiled", "wide"])
@@ -163,6 +176,12 @@ def test_fp16_takes_numbers_of_any_size(rng):
         styled = ops.conv2d(1e-6 * x, w, styles=styles)
         dx = grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x)
     near(styled, ops.conv2d(1e-6 * x, w, styles=styles), 1e-3)
+    # One number, read by the last thread, 1e9 times as large as all others
+    apart = np.ones((1, 16, 8, 8), np.float32)
+    apart[0, -1, -1, -1] = 1e9
+    for a, b in ((x * put(apart), w), (x, w * put(apart[:, :, 5:, 5:]))):
+        with ops.precision("fp16"):
+            near(ops.conv2d(a, b), ops.conv2d(a.astype(np.float64), b.astype(np.float64)), 1e-3)
     near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
 
 

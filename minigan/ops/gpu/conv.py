@@ -137,10 +137,11 @@ class _Image:
         self.slices, self.plane = _slices(inside, half), PH * PW
         # Whole tiles are computed, so taps read on after the last pixel, for outputs nobody wants.
         self.pixels = blocks(N * self.plane, PIXELS) * PIXELS + down * PW + across
-        self.array = cupy().empty((groups, self.slices, self.pixels, WORDS), np.uint32)
+        shape = (groups, self.slices, self.pixels, WORDS)
+        x, self.array = self.array, cupy().empty(shape, np.uint32)
         grid = (blocks(self.plane, PIXELS), self.slices, N * groups)
-        args = (contiguous(x), self.styles, self.largest, self.array, groups, inside, H, W,
-                self.slices, self.pixels, self.plane, PW, self.py, self.px)  # fmt: skip
+        args = (x, self.styles, self.largest, self.array, groups, inside, H, W, self.slices,
+                self.pixels, self.plane, PW, self.py, self.px)  # fmt: skip
         launch("conv_tensor_pack", f"pack_image_{'f16' if half else 'tf32'}", grid,
                (THREADS, 1, 1), args, x.dtype)  # fmt: skip
 

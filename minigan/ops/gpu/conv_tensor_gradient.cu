@@ -1,8 +1,8 @@
-// Step 3, for ∂w.
+// ∂w on tensor cores, as in conv_tiled.cu: for each tap, g [O, pixels] times x [pixels, C].  Both are
+// gathered and rounded as they are read.
 
 constexpr int TILE = 64;
 
-// ∂w, as in conv_tiled.cu: for each tap, g [O, pixels] times x [pixels, C].
 template <bool HALF>
 DEVICE void weight_gradient(In<float> x, In<float> g, Out<float> dw, int splits, In<float> x_max,
                             In<float> g_max, CONV_PARAMS) {
