@@ -185,6 +185,16 @@ def test_fp16_takes_numbers_of_any_size(rng):
     near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
 
 
+@pytest.mark.parametrize("where", [0, 1500, 4999])
+def test_the_largest_of_more_numbers_than_threads(where, rng, monkeypatch):
+    from minigan.ops.gpu import conv
+
+    monkeypatch.setattr(conv, "ENOUGH", 1)
+    x = get(rng.standard_normal((1, 5, 10, 100), dtype=np.float32)).copy()
+    x.flat[where] = -9
+    assert get(conv._largest(put(x))).tolist() == [9]
+
+
 # ---- resampling ----------------------------------------------------------------------------------
 
 
