@@ -3,9 +3,11 @@
 //
 // A grid is a loop over blocks.  The threads of a block are fibers: each runs until it must wait for
 // others, at a barrier or in a shuffle.  So a run is the same each time, and what goes wrong is found
-// instead of sometimes happening: an index outside an array, shared memory read before it was written, two
+// instead of sometimes happening: an index outside an array, shared memory read before it was written
+// or before what was sent there was awaited, several numbers read at once from an odd place, two
 // threads that touch a number between the same two barriers when one of them writes (a race), two
-// blocks that write to one place, a barrier or shuffle that some threads never reach.  The first such fault ends the launch, with its place.
+// blocks that write to one place, a barrier or shuffle that some threads never reach.  The first such
+// fault ends the launch, with its place.
 #define EMULATED
 #include <ucontext.h>
 

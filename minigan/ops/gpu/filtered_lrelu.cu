@@ -9,12 +9,15 @@
 // again, with filters and rates exchanged.
 
 #define FILTERED_PARAMS \
-    int planes, int channels, int H, int W, int MH, int MW, int OH, int OW, int ux, int uy, \
-        int dx, int dy, int x0, int y0, int ax, int ay, int utx, int uty, int dtx, int dty, \
-        int tile_w, int tile_h, int words, int mode, real gain, real slope, real clamp
+    In<real> x, In<real> bias, In<real> fux, In<real> fuy, In<real> fdx, In<real> fdy, \
+        Out<unsigned> codes_out, In<unsigned> codes_in, Out<real> y, int planes, int channels, \
+        int H, int W, int MH, int MW, int OH, int OW, int ux, int uy, int dx, int dy, int x0, \
+        int y0, int ax, int ay, int utx, int uty, int dtx, int dty, int tile_w, int tile_h, \
+        int words, int mode, real gain, real slope, real clamp
 #define FILTERED_ARGS \
-    planes, channels, H, W, MH, MW, OH, OW, ux, uy, dx, dy, x0, y0, ax, ay, utx, uty, dtx, dty, \
-        tile_w, tile_h, words, mode, gain, slope, clamp
+    x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y, planes, channels, H, W, MH, MW, OH, OW, \
+        ux, uy, dx, dy, x0, y0, ax, ay, utx, uty, dtx, dty, tile_w, tile_h, words, mode, gain, \
+        slope, clamp
 
 // A sample of the upsampled image, bent; its code is read or written.  All lanes of a warp take part,
 // 16 neighbours with the 16 samples of a word; `there`: whether this one's sample exists, `own`:
@@ -40,9 +43,7 @@ DEVICE real bend(real v, bool there, bool own, long long row, int j, Out<unsigne
 
 // Any filters and rates.  fux [utx] and fuy [uty], or fuy null and fux [uty, utx]; likewise fdx and
 // fdy.  ax, ay: padding of the upsampled image before the filter down, 0 in modes 0 and 1.
-KERNEL void filtered_lrelu(In<real> x, In<real> bias, In<real> fux, In<real> fuy, In<real> fdx,
-                           In<real> fdy, Out<unsigned> codes_out, In<unsigned> codes_in,
-                           Out<real> y, FILTERED_PARAMS) {
+KERNEL void filtered_lrelu(FILTERED_PARAMS) {
     Shared<real> memory = dynamic_shared();
     int left = blockIdx.x * tile_w, top = blockIdx.y * tile_h;
     int mw = reach(tile_w, dx, dtx, 1), mh = reach(tile_h, dy, dty, 1);
@@ -141,9 +142,7 @@ template <int U, int D, int UT, int DT, int TW, int TH> struct Tile {
 };
 
 template <int U, int D, int UT, int DT, int TW, int TH>
-DEVICE void filtered_fixed(In<real> x, In<real> bias, In<real> fux, In<real> fuy, In<real> fdx,
-                           In<real> fdy, Out<unsigned> codes_out, In<unsigned> codes_in,
-                           Out<real> y, FILTERED_PARAMS) {
+DEVICE void filtered_fixed(FILTERED_PARAMS) {
     using Of = Tile<U, D, UT, DT, TW, TH>;
     Shared<real> middle = dynamic_shared(), tile = middle + Of::mh * Of::m_pitch;
     Shared<real> across = tile + Of::ih * Of::i_pitch, down = tile;
@@ -194,21 +193,12 @@ DEVICE void filtered_fixed(In<real> x, In<real> bias, In<real> fux, In<real> fuy
 }
 
 // Those of StyleGAN3's layers, and of their backward pass.
-KERNEL_OF(256, 4) void filtered_lrelu_2_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
-                               In<real> fdx, In<real> fdy, Out<unsigned> codes_out,
-                               In<unsigned> codes_in, Out<real> y, FILTERED_PARAMS) {
-    filtered_fixed<2, 2, 12, 12, 32, 32>(x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y,
-                                         FILTERED_ARGS);
+KERNEL_OF(256, 4) void filtered_lrelu_2_2(FILTERED_PARAMS) {
+    filtered_fixed<2, 2, 12, 12, 32, 32>(FILTERED_ARGS);
 }
-KERNEL_OF(256, 4) void filtered_lrelu_4_2(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
-                               In<real> fdx, In<real> fdy, Out<unsigned> codes_out,
-                               In<unsigned> codes_in, Out<real> y, FILTERED_PARAMS) {
-    filtered_fixed<4, 2, 24, 12, 32, 32>(x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y,
-                                         FILTERED_ARGS);
+KERNEL_OF(256, 4) void filtered_lrelu_4_2(FILTERED_PARAMS) {
+    filtered_fixed<4, 2, 24, 12, 32, 32>(FILTERED_ARGS);
 }
-KERNEL void filtered_lrelu_2_4(In<real> x, In<real> bias, In<real> fux, In<real> fuy,
-                               In<real> fdx, In<real> fdy, Out<unsigned> codes_out,
-                               In<unsigned> codes_in, Out<real> y, FILTERED_PARAMS) {
-    filtered_fixed<2, 4, 12, 24, 16, 16>(x, bias, fux, fuy, fdx, fdy, codes_out, codes_in, y,
-                                         FILTERED_ARGS);
+KERNEL void filtered_lrelu_2_4(FILTERED_PARAMS) {
+    filtered_fixed<2, 4, 12, 24, 16, 16>(FILTERED_ARGS);
 }

@@ -72,11 +72,12 @@ KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> 
     }
 }
 
-// And for the rates and taps of StyleGAN's networks, known to the compiler: a tile of TW × TH outputs, of
-// which a thread makes several from what it has in registers.
-template <int U, int D, int T, int TW, int TH>
-DEVICE void upfirdn_fixed(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                          FINISH_PARAMS) {
+// And for the rates and taps of StyleGAN's networks, known to the compiler: a tile of TW × TH outputs,
+// of which a thread makes several from what it has in registers.
+#define FIXED_PARAMS \
+    In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS
+#define FIXED_ARGS x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS
+template <int U, int D, int T, int TW, int TH> DEVICE void upfirdn_fixed(FIXED_PARAMS) {
     constexpr int R = D > 1 ? 4 : 8, rows = reach(TH, D, T, U);
     constexpr int columns = row_length<U, D, T>(TW), pitch = pitch_of(columns);
     constexpr int across_pitch = pitch_of(TW);
@@ -117,27 +118,21 @@ DEVICE void upfirdn_fixed(In<real> x, In<real> fx, In<real> fy, Out<real> y, RES
     }
 }
 
-KERNEL_OF(256, 6) void upfirdn2d_up2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                       FINISH_PARAMS) {
-    upfirdn_fixed<2, 1, 4, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_up2_4(FIXED_PARAMS) {
+    upfirdn_fixed<2, 1, 4, 128, 32>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_up2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                        FINISH_PARAMS) {
-    upfirdn_fixed<2, 1, 12, 128, 64>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_up2_12(FIXED_PARAMS) {
+    upfirdn_fixed<2, 1, 12, 128, 64>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_down2_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                         FINISH_PARAMS) {
-    upfirdn_fixed<1, 2, 4, 128, 16>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_down2_4(FIXED_PARAMS) {
+    upfirdn_fixed<1, 2, 4, 128, 16>(FIXED_ARGS);
 }
-KERNEL_OF(256, 4) void upfirdn2d_down2_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                          FINISH_PARAMS) {
-    upfirdn_fixed<1, 2, 12, 64, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_down2_12(FIXED_PARAMS) {
+    upfirdn_fixed<1, 2, 12, 64, 32>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_same_4(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                        FINISH_PARAMS) {
-    upfirdn_fixed<1, 1, 4, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_same_4(FIXED_PARAMS) {
+    upfirdn_fixed<1, 1, 4, 128, 32>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_same_12(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                         FINISH_PARAMS) {
-    upfirdn_fixed<1, 1, 12, 128, 32>(x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS);
+KERNEL_OF(256, 6) void upfirdn2d_same_12(FIXED_PARAMS) {
+    upfirdn_fixed<1, 1, 12, 128, 32>(FIXED_ARGS);
 }
