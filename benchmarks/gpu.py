@@ -319,7 +319,7 @@ def main():
             [f"{measured['copy'] / 1e9:.0f} GB/s (copy, both ways)"]
             + [f"{measured[p] / 1e12:.1f}·10¹² multiply-adds/s ({p})" for p in PRECISIONS if p in measured]
         ) + ".")  # fmt: skip
-    for part in (convolutions, memory_bound, networks):
+    for part in (convolutions, networks, memory_bound):  # the last compiles for minutes
         part(measured, args.rounds)
 
 
