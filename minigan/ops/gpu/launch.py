@@ -87,9 +87,15 @@ def launch(file, name, grid, block, arguments, dtype, shared=0):
         ) from error
 
 
+@functools.cache  # CuPy asks the driver for every attribute there is
+def _most_shared(cp, device):
+    return cp.cuda.Device(device).attributes["MaxSharedMemoryPerBlockOptin"]
+
+
 def most_shared():
     """Bytes of shared memory that a block can ask for on this GPU."""
-    return cupy().cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]
+    cp = cupy()
+    return _most_shared(cp, cp.cuda.runtime.getDevice())
 
 
 def contiguous(a):
