@@ -246,6 +246,30 @@ def test_codes_of_several_tiles(up, down, taps, dtype, bound, rng):
         near(a, b, bound)
 
 
+def test_more_planes_than_a_grid_has(rng, monkeypatch):
+    """A block goes on to further planes."""
+    from minigan.ops.gpu import pointwise, resample
+
+    f, g = get(rng.standard_normal(4)), get(rng.standard_normal(12))
+    x, scale = rng.standard_normal((2, 3, 9, 10)), rng.standard_normal((2, 3))
+
+    def results(x, scale):
+        yield ops.upfirdn2d(x, f, 2, 1, 3)
+        yield ops.upfirdn2d(x, g, 3, 1, 12)
+        yield ops.upfirdn2d(x, np.outer(f, f) + np.eye(4), 1, 2, 2)
+        yield ops.filtered_lrelu(x, g, g, None, 2, 2, 11)
+        yield ops.filtered_lrelu(x, f, f, None, 2, 1, 3)
+        yield ops.bias_act(x, act="lrelu", scale=scale)
+
+    with ops.engine("loops"):
+        expected = list(results(x, scale))
+    monkeypatch.setattr(resample, "PLANES", 2)
+    monkeypatch.setattr(pointwise, "PLANES", 2)
+    got = results(x.astype(np.float32), scale.astype(np.float32))
+    for y, exact in zip(got, expected, strict=True):
+        near(y, exact, 1e-5)
+
+
 def test_what_does_not_fit_into_shared_memory(rng, settings):
     x, f = rng.standard_normal((1, 1, 130, 130)), get(rng.standard_normal((120, 90)))
     with ops.engine("loops"):
