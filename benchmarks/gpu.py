@@ -2,9 +2,10 @@
 
 Each time is the median of `--rounds`, by CUDA events, after two calls that are not timed; variants of
 a row run in turn.  The operations' times are the GPU's: it is kept busy until their launches are all in
-its queue.  The networks' times are from an idle GPU to the picture, the CPU's work included.  Results are compared with PyTorch's before anything is timed.  PyTorch is compared
-if installed: pip install -e '.[benchmark]'.  Without a GPU the rows are printed empty: there is
-nothing to say.
+its queue.  The networks' times are from an idle GPU to the picture, the CPU's work included.  Results
+are compared with PyTorch's before anything is timed, convolutions with its float64.  PyTorch is
+compared if installed: pip install -e '.[benchmark]'.  Without a GPU the rows are printed empty: there
+is nothing to say.
 """
 
 import argparse

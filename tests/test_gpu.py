@@ -188,6 +188,17 @@ def test_fp16_takes_numbers_of_any_size(rng):
     near(dx, grad(lambda x: np.sum(np.square(ops.conv2d(x, w))))(x), 2e-3)
 
 
+def test_too_many_pixels_are_refused(rng):
+    from minigan.ops.gpu import conv
+
+    x = rng.standard_normal((1, 1, 1, 1), dtype=np.float32)
+    with pytest.raises(ValueError, match="2147483648 pixels, padding included; fewer than 2³¹"):
+        conv._choose(x, 8, 8, 9, 1 << 31, "fp32")
+    window = [(0, 46340, 3)]  # 46340² < 2³¹ ≤ 46342², with what the taps reach
+    with pytest.raises(ValueError, match="fewer than 2³¹ are possible: divide the batch"):
+        conv._Image(x, None, 1, "tf32", (window, window))
+
+
 @pytest.mark.parametrize("where", [0, 1500, 4999])
 def test_the_largest_of_more_numbers_than_threads(where, rng, monkeypatch):
     from minigan.ops.gpu import conv
@@ -227,10 +238,11 @@ def test_images_of_several_tiles(taps, up, down, dtype, bounds, rng):
 @pytest.mark.parametrize("up, down, taps", [(2, 2, (12, 12)), (4, 2, (24, 12)), (2, 3, (11, 11)), (1, 1, (30, 30)), (3, 1, (7, 7))])  # fmt: skip
 @pytest.mark.parametrize("dtype, bound", [(np.float64, 1e-10), (np.float32, 1e-5)])
 def test_codes_of_several_tiles(up, down, taps, dtype, bound, rng):
-    """The slopes that one launch writes, tile by tile, are those that the next reads.  Whole numbers: no
-    sample is so near 0 or the clamp that its rounding decides."""
-    x = np.rint(rng.standard_normal((1, 2, 37, 50)))
-    fu, fd = (np.rint(get(rng.standard_normal(t))) for t in taps)
+    """The slopes that one launch writes, tile by tile, are those that the next reads."""
+    x = rng.standard_normal((1, 2, 37, 50))
+    fu, fd = (get(rng.standard_normal(t)) for t in taps)
+    if dtype == np.float32:  # no sample so near 0 or the clamp that its rounding decides
+        x, fu, fd = np.rint(x), np.rint(fu), np.rint(fd)
 
     def results(x):
         op = lambda x: ops.filtered_lrelu(x, fu, fd, None, up, down, 2 * taps[0], 1.3, 0.1, 0.8)  # noqa: E731

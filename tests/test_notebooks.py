@@ -1,5 +1,6 @@
 """What every lesson promises, read from the files; that they run is `pytest --nbval notebooks`."""
 
+import json
 import os
 import pathlib
 import re
@@ -89,8 +90,12 @@ def test_no_widget_is_stored_that_needs_a_kernel(path):
 @pytest.mark.parametrize("path", [*EVERY, ROOT / "README.md"], ids=lambda p: p.stem)
 def test_links_lead_somewhere(path):
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":  # not in outputs: C++ has "](", too
-        text = "\n".join(cell.source for cell in read(path).cells)
+    if path.suffix == ".ipynb":
+        cells = read(path).cells
+        for cell in cells:
+            if cell.source.startswith("show.kernel("):
+                cell.outputs = []  # C++ has "](", too
+        text = json.dumps(cells)
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         if not target.startswith("http"):
             assert (path.parent / target).exists(), target

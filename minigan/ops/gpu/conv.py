@@ -81,11 +81,17 @@ def algorithm(dtype, C, O, taps, pixels, precision):
     return "wide" if many else "tiled", backward
 
 
-def _choose(x, C, O, taps, pixels, precision):
+def _countable(pixels):
+    """Kernels count pixels in 32 bits.  Raises: ValueError."""
     if pixels >= 1 << 31:
         raise ValueError(
-            f"a convolution on the GPU makes {pixels} pixels; fewer than 2³¹ are possible"
+            f"a convolution on the GPU makes {pixels} pixels, padding included; fewer than 2³¹ are "
+            "possible: divide the batch"
         )
+
+
+def _choose(x, C, O, taps, pixels, precision):
+    _countable(pixels)
     chosen = algorithm(x.dtype, C, O, taps, pixels, precision)
     if "tf32" in chosen and capability() < 80:
         raise RuntimeError(
@@ -135,6 +141,7 @@ class _Image:
         (self.py, PH, down), (self.px, PW, across) = (_padded(of) for of in windows)
         self.PW = PW = blocks(PW, 2) * 2  # pairs of pixels lie in one row
         self.slices, self.plane = _slices(inside, half), PH * PW
+        _countable(N * self.plane)
         # Whole tiles are computed, so taps read on after the last pixel, for outputs nobody wants.
         self.pixels = blocks(N * self.plane, PIXELS) * PIXELS + down * PW + across
         shape = (groups, self.slices, self.pixels, WORDS)

@@ -1,7 +1,7 @@
 // Step 3: the same tiles, their products by tensor cores (tensor.cuh), of numbers that are ready
 // (conv_tensor_pack.cu).
 //
-// Tensor cores are so fast that bringing them numbers is most of the work.  Two things spare it.
+// So that tensor cores need not wait for numbers, bringing them is spared in two ways.
 // The image is padded, and its pixels are counted one row after another: so under each tap, BP
 // neighbouring outputs read BP neighbouring pixels, without a gap and without asking where the image
 // ends.  A step is a tap and 16 words of channels.

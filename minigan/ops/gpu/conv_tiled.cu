@@ -126,8 +126,8 @@ KERNEL void conv_tiled(In<real> x, In<real> w, In<real> styles, Out<real> y, int
 }
 
 // Wider tiles, for images that fill them; by how many outputs there are.
-KERNEL_OF(256, 2) void conv_wide_128(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
-                          CONV_PARAMS, FINISH_PARAMS) {
+KERNEL_OF(256, 2) void conv_wide_128(In<real> x, In<real> w, In<real> styles, Out<real> y,
+                                     int splits, CONV_PARAMS, FINISH_PARAMS) {
     conv_tile<128, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
 }
 KERNEL void conv_wide_64(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
@@ -211,6 +211,7 @@ KERNEL void weight_gradient_tiled(In<real> x, In<real> g, Out<real> dw, int spli
     gradient_tile<64, 64, 16, 4, 4>(x, g, dw, splits, CONV_ARGS);
 }
 
-KERNEL_OF(256, 2) void weight_gradient_wide(In<real> x, In<real> g, Out<real> dw, int splits, CONV_PARAMS) {
+KERNEL_OF(256, 2) void weight_gradient_wide(In<real> x, In<real> g, Out<real> dw, int splits,
+                                            CONV_PARAMS) {
     gradient_tile<128, 128, 8, 8, 8>(x, g, dw, splits, CONV_ARGS);
 }

@@ -1,10 +1,10 @@
 // bias_act and what its derivatives need.  Each reads its input once and writes its output once,
 // so memory sets the pace.
 
-// A block: 4 · blockDim elements of one plane, y = clamp(gain · act(Σ x · scale + noise + bias)).
-// x [parts, planes, inner], y [planes, inner]; a plane is an (n, channel).  Parts of sums are added in
-// their order.  Blocks that run at the same time should read what
-// lies near, so the first axis of the grid goes along a plane.
+// A block: 4 · blockDim elements of a plane, y = clamp(gain · act((Σ x) · scale + noise + bias)).
+// x [parts, planes, inner], y [planes, inner]; a plane is an (n, channel).  Parts are added in their
+// order.  The first axis of the grid goes along a plane, so that blocks which run at the same time read
+// what lies near.
 KERNEL void bias_act(In<real> x, Out<real> y, int parts, int planes, int channels, int inner,
                      FINISH_PARAMS) {
     int first = blockIdx.x * blockDim.x * 4 + threadIdx.x;
