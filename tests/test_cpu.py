@@ -44,6 +44,87 @@ def test_winograd_keeps_its_bound(sizes, padding, rng):
         assert not np.array_equal(f, d)  # two algorithms, not one under two names
 
 
+@pytest.mark.parametrize("padding", [0, 1, (1, 0, 0, 2)])
+@pytest.mark.parametrize("sizes", [(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 4, 33, 130)])
+def test_winograd_of_the_transposed_convolution_keeps_its_bound(sizes, padding, rng):
+    from minigan.ops.cpu.conv import algorithm
+
+    n, c, h, w, o = sizes
+    x = rng.standard_normal((n, c, h, w), dtype=np.float32)
+    weight = rng.standard_normal((c, o, 3, 3), dtype=np.float32)
+    styles = rng.standard_normal((n, c), dtype=np.float32)
+    assert algorithm(x.dtype, 3, 3, (2, 2), c, o, n * h * w, transposed=True) == "winograd"
+    assert algorithm(x.dtype, 3, 3, (1, 1), c, o, n * h * w, transposed=True) == "direct"
+    assert algorithm(x.dtype, 3, 3, (2, 2), c, o, n * h * w) == "direct"
+
+    def results(x, weight, styles):
+        yield ops.conv_transpose2d(x, weight, 2, padding)
+        yield ops.conv_transpose2d(x, weight, 2, padding, styles=styles)
+        turned = np.flip(np.swapaxes(np.swapaxes(weight, 0, 1).copy(), 0, 1), (2, 3))
+        yield ops.conv_transpose2d(x, turned, 2, padding)  # as layers.py gives them
+
+    exact = list(results(*(a.astype(np.float64) for a in (x, weight, styles))))
+    fast = list(results(x, weight, styles))
+    with ops.engine("direct"):
+        direct = list(results(x, weight, styles))
+    for e, f, d in zip(exact, fast, direct, strict=True):
+        assert np.abs(f - e).max() <= 2e-5 * np.abs(e).max()
+        assert np.abs(d - e).max() <= 2e-6 * np.abs(e).max()
+        assert not np.array_equal(f, d)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_weights_may_lie_in_memory_as_they_like(kernel, rng):
+    x = rng.standard_normal((2, 24, 17, 18), dtype=np.float32)
+    plain = rng.standard_normal((40, 24, kernel, kernel), dtype=np.float32)
+    gaps = np.zeros((80, 48, kernel, kernel), np.float32)[1::2, ::2]
+    gaps[:] = plain
+    read_only = plain.copy()
+    read_only.flags.writeable = False
+    ways = {
+        "transposed": plain.swapaxes(0, 1).copy().swapaxes(0, 1),
+        "flipped": plain[:, :, ::-1, ::-1].copy()[:, :, ::-1, ::-1],
+        "backwards": plain[::-1, ::-1].copy()[::-1, ::-1],
+        "innermost": plain.transpose(2, 3, 1, 0).copy().transpose(3, 2, 0, 1),
+        "gaps": gaps, "read-only": read_only,
+    }  # fmt: skip
+    for operation, image in (
+        (ops.conv2d, x),
+        (ops.conv_transpose2d, np.tile(x, (1, 2, 1, 1))[:, :40]),
+    ):
+        expected = operation(image, plain, 2 if operation is ops.conv_transpose2d else 1)
+        for name, w in ways.items():
+            assert np.array_equal(w, plain)
+            y = operation(image, w, 2 if operation is ops.conv_transpose2d else 1)
+            assert np.array_equal(y, expected), name
+
+
+@pytest.mark.parametrize("dtype, error", [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_a_1x1_convolution_with_styles_for_each_image(dtype, error, rng):
+    x = rng.standard_normal((3, 21, 16, 19)).astype(dtype)
+    w, styles = (rng.standard_normal(s).astype(dtype) for s in ((37, 21, 1, 1), (3, 21)))
+    expected = np.einsum("nchw,oc,nc->nohw", x, w[:, :, 0, 0], styles)
+    y = ops.conv2d(x, w, styles=styles)
+    assert np.abs(y - expected).max() <= error * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("mirrored", ["rows", "columns", "neither"])
+def test_a_filter_whose_rows_are_mirrored_is_folded(mirrored, rng):
+    """Only then two rows may be added before they are filtered."""
+    f = rng.standard_normal((12, 12)).astype(np.float32)
+    if mirrored != "neither":
+        f = f + np.flip(f, 0 if mirrored == "rows" else 1)
+    x = rng.standard_normal((2, 5, 40, 70), dtype=np.float32)
+    b = rng.standard_normal(5, dtype=np.float32)
+    up = rng.standard_normal(12).astype(np.float32)
+    for down in (1, 2):
+        args = (x, up, f, b, 2, down, (11, 10, 11, 10))
+        y = ops.filtered_lrelu(*args)
+        with ops.engine("loops"):
+            expected = ops.filtered_lrelu(*args)
+        assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 def test_kept_weights_are_never_stale(rng, monkeypatch):
     """Winograd's transformed weights are found again by content, so changes in place count."""
     from minigan.ops.cpu import conv
@@ -74,6 +155,12 @@ def test_kept_weights_are_never_stale(rng, monkeypatch):
             expected = ops.conv2d(x, w, padding=1)
         assert np.abs(ops.conv2d(x, w, padding=1) - expected).max() < 1e-4 * np.abs(expected).max()
         assert len(conv._kept) == kept + (change.__name__ != "<lambda>")  # each content its own
+    turned = w.swapaxes(0, 1)  # the same memory and steps, but another transform
+    with ops.engine("direct"):
+        expected = ops.conv_transpose2d(x, turned, 2)
+    assert (
+        np.abs(ops.conv_transpose2d(x, turned, 2) - expected).max() < 1e-4 * np.abs(expected).max()
+    )
     a, b = w.copy(), w.copy()
     b[-1, -1, -1, -1] += 1  # two weights that differ in one number have two transforms
     assert not np.array_equal(ops.conv2d(x, a), ops.conv2d(x, b))

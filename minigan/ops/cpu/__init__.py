@@ -32,6 +32,7 @@ __all__ = [
     "pixel_dot",
     "masked",
     "scale_noise_act",
+    "square_sums",
     "upfirdn2d",
 ]
 
@@ -63,6 +64,20 @@ def pixel_dot(x, y):
     y = _none(x) if y is None else innermost(y)
     args = (y, out.reshape(-1), H * W, C)
     share(pointwise.pixel_dot, N, innermost(x), *args, work=x.size * 4)
+    return out
+
+
+def square_sums(w):
+    """[O, C]: Σ over the kernel of w², w [O, C, kh, kw]."""
+    out, size, rows = np.empty(w.shape[:2], w.dtype), w.shape[2] * w.shape[3], 1 << 14
+    args = (out.reshape(-1), size, rows)
+    share(
+        pointwise.square_sums,
+        -(-out.size // rows),
+        contiguous(w).reshape(-1),
+        *args,
+        work=w.size * 4,
+    )
     return out
 
 
@@ -167,12 +182,14 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
     together = 4 * up[1] if fuy.size else 1
     deep = 2 * ((uty + together - 2) // up[1] + 1)
     depth = 2 * dty + 3 * down[1] + together
+    # Radial filters do: then two rows with the same taps are added before they are filtered.
+    folded = int(fdx.shape == (12, 12) and np.array_equal(fdx, fdx[::-1]))
     o, m, w = (tiles[:, i + 1] - tiles[:, i] for i in (0, 2, 4))
     row = o if fdy.size else m
     args = (
         _none(x) if b is None else contiguous(b), fux, fuy, fdx, fdy, out, codes.reshape(-1),
         tiles.reshape(-1), up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, *up, *numbers,
-        mode, height, wide, depth, deep,
+        mode, height, wide, depth, deep, folded,
     )  # fmt: skip
     share(
         filtered.filtered_lrelu, tasks, innermost(x), *args,

@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 
-from minigan.ops.cpu import direct, winograd
+from minigan.ops.cpu import direct, winograd, winograd_up
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.memory import aligned, empty
 from minigan.ops.cpu.simd import BYTES, LANES, ROWS, VECTORS
@@ -18,13 +18,15 @@ from minigan.ops.cpu.team import share, threads
 from minigan.ops.switch import chosen
 
 
-def algorithm(dtype, kh, kw, stride, C, O, pixels):
-    """Which algorithm sums a convolution: "winograd", "pointwise" or "direct".
+def algorithm(dtype, kh, kw, stride, C, O, pixels, transposed=False):
+    """Which algorithm sums a convolution: "winograd", "pointwise" or "direct".  pixels: of the
+    output; of the input, if transposed.
 
     Winograd's costs a digit of float32 and its transforms, so it is for float32 and for enough
     channels to share them; `ops.engine("direct")` forbids it.
     """
-    fits = (kh, kw, *stride) == (3, 3, 1, 1) and dtype == np.float32
+    step = 2 if transposed else 1
+    fits = (kh, kw, *stride) == (3, 3, step, step) and dtype == np.float32
     pays = min(C, O) >= LANES and C * O >= 1024 and pixels >= 16 * ROWS
     if fits and pays and chosen() != "direct":
         return "winograd"
@@ -90,26 +92,38 @@ _guard = threading.Lock()
 
 
 @kernel
-def _fingerprint(words, last):
-    """A 128-bit hash of 64-bit words and one more: xor, multiply, shift, in two chains."""
-    prime, a, b = np.uint64(0x9E3779B97F4A7C15), np.uint64(last), np.uint64(words.size)
-    for i in range(0, words.size - 1, 2):
-        a = (a ^ words[i]) * prime
-        b = (b ^ words[i + 1]) * prime
-        a ^= a >> np.uint64(32)  # without this the signs of two weights would cancel
-        b ^= b >> np.uint64(32)
-    if words.size % 2:
-        a = (a ^ words[words.size - 1]) * prime
-    return a, b
+def _fingerprint(first, last, memory, words, out, size):
+    """out[2·i : …]: a 128-bit hash of `size` 64-bit words: xor, multiply, shift, in two chains.
+    Tasks: parts of `size` words."""
+    prime = np.uint64(0x9E3779B97F4A7C15)
+    for task in range(first, last):
+        begin, end = task * size, min(words.size, (task + 1) * size)
+        a, b = np.uint64(task), np.uint64(end - begin)
+        for i in range(begin, end - 1, 2):
+            a = (a ^ words[i]) * prime
+            b = (b ^ words[i + 1]) * prime
+            a ^= a >> np.uint64(32)  # without this the signs of two weights would cancel
+            b ^= b >> np.uint64(32)
+        if (end - begin) % 2:
+            a = (a ^ words[end - 1]) * prime
+        out[2 * task], out[2 * task + 1] = a, b
 
 
-def _winograd_weights(weights, width):
+def _hash(w):
+    """Of a flat float32 array's bytes."""
+    words = w[: w.size // 2 * 2].view(np.uint64)
+    size = max(1 << 12, -(-words.size // threads()))
+    tasks = -(-words.size // size)
+    out = np.empty(2 * tasks, np.uint64)
+    share(_fingerprint, tasks, words, out, size, work=words.size * 8)
+    return out.tobytes(), w[-1:].tobytes()
+
+
+def _winograd_weights(weights, width, up=0):
     """`winograd.transform_weights` of kernels as `_kernels` gives them, kept or new."""
     global _kept_now, _calls
     w, start, steps, shape = weights
-    pairs = w.size // 2
-    hashed = _fingerprint(w[: 2 * pairs].view(np.uint64), w.view(np.uint32)[-1])
-    key = (hashed, start, steps, shape)
+    key = (_hash(w), start, steps, shape, up)
     with _guard:
         _calls += 1
         u, _ = _kept.get(key, (None, 0))
@@ -119,8 +133,8 @@ def _winograd_weights(weights, width):
             return u
     C, O = shape[2:]
     blocks = -(-O // width)
-    u = aligned(36 * blocks * C * width, w.dtype)
-    share(winograd.transform_weights, blocks, u, *weights, width, work=u.size * 8)
+    u = aligned((49 if up else 36) * blocks * C * width, w.dtype)
+    share(winograd.transform_weights, blocks, u, *weights, width, up, work=u.size * 8)
     with _guard:
         if key not in _kept:  # another thread may have been faster
             _kept[key] = (u, _calls)
@@ -130,11 +144,22 @@ def _winograd_weights(weights, width):
     return u
 
 
-def _kernels(w, view):
-    """Kernels [kh, kw, C, O], a view of the contiguous w, as (flat w, start, steps, shape)."""
-    start = view.__array_interface__["data"][0] - w.__array_interface__["data"][0]
-    steps = tuple(step // w.itemsize for step in view.strides)
-    return w.reshape(-1), start // w.itemsize, steps, view.shape
+def _memory(w):
+    """Weights, and the flat array in which they lie without gaps: transposed and flipped ones need
+    no copy."""
+    ahead = w[tuple(slice(None, None, -1 if step < 0 else 1) for step in w.strides)]
+    ahead = ahead.transpose(np.argsort([-step for step in ahead.strides], kind="stable"))
+    if ahead.flags.c_contiguous and ahead.flags.writeable:
+        return w, ahead.reshape(-1)
+    w = contiguous(w)
+    return w, w.reshape(-1)
+
+
+def _kernels(flat, view):
+    """Kernels [kh, kw, C, O], a view of weights, as (the flat weights, start, steps, shape)."""
+    start = view.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
+    steps = tuple(step // view.itemsize for step in view.strides)
+    return flat, start // view.itemsize, steps, view.shape
 
 
 def _sums(x, weights, out, geometry, styles):
@@ -153,22 +178,49 @@ def _sums(x, weights, out, geometry, styles):
             tiles //= 2
         wide = -(-C // LANES) * LANES + blocks * width
         memory = 36 * (tiles * wide + 2 * winograd.PAD)
-        args = (u, width, styles, out, N, H, W, C, OH, OW, O, Y0, X0, tiles)
+        args = (u, width, _whole(styles, N, C), out, N, H, W, C, OH, OW, O, Y0, X0, tiles)
         share(winograd.forward, -(-count // tiles), x, *args, work=work // 4, scratch=memory)
         return
     packed = empty(blocks * KH * KW * C * width, dtype)
-    share(direct.pack, blocks, packed, *weights, width, work=packed.size * 32)
-    if way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W) and styles.size == 0:
-        pixels = N * H * W
+    whole = way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W)
+    if whole and (styles.size == 0 or H * W >= 256):  # styles: an image's own weights
+        images, pixels = (N, H * W) if styles.size else (1, N * H * W)
         height = max(ROWS, -(-pixels // (32 * ROWS)) * ROWS)  # some 32 tasks
-        args = (packed, width, out, pixels, C, O, height)
-        share(direct.pointwise, -(-pixels // height), x, *args, work=work, scratch=ROWS * C)
+        for n in range(images):
+            s = styles[n * C : (n + 1) * C]
+            share(direct.pack, blocks, packed, *weights, width, s, work=packed.size * 32)
+            p = slice(n * pixels, (n + 1) * pixels)
+            one, to = x.reshape(-1, C)[p].reshape(-1), out.reshape(-1, O)[p].reshape(-1)
+            args = (packed, width, to, pixels, C, O, height)
+            share(
+                direct.pointwise, -(-pixels // height), one, *args, work=work // images,
+                scratch=ROWS * C,
+            )  # fmt: skip
         return
+    none = np.empty(0, dtype)
+    share(direct.pack, blocks, packed, *weights, width, none, work=packed.size * 32)
     columns, _ = direct.pitch.py_func(OW, KW, SY, SX)
     height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
     memory = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on at the end
     args = (packed, width, styles, out, geometry, height)
     share(direct.forward, N * -(-OH // height), x, *args, work=work, scratch=memory)
+
+
+def _winograd_up(x, weights, out, sizes, styles):
+    """The transposed convolution of stride 2 with 3×3 kernels; see winograd_up.py."""
+    N, H, W, C, _, _, O, _, _ = sizes
+    width = _width(x.dtype)
+    u = _winograd_weights(weights, width, 1)
+    count = N * (H // 5 + 1) * (W // 5 + 1)
+    # The more tiles at once, the seldomer the weights are read anew, but the cache is small.
+    most = 16 if C * O >= 1 << 17 else 8
+    tasks = min(count, -(-count // (most * threads())) * threads())
+    tiles = -(-count // (tasks * ROWS)) * ROWS
+    wide = -(-C // LANES) * LANES + -(-O // width) * width
+    memory = 121 * tiles * wide + 2 * 49 * winograd.PAD
+    work = N * H * W * C * O * 5
+    args = (u, width, _whole(styles, N, C), out, *sizes, tiles, tasks)
+    share(winograd_up.forward, tasks, x, *args, work=work, scratch=memory)
 
 
 def conv2d(x, w, stride, padding, groups, styles=None):
@@ -181,8 +233,8 @@ def conv2d(x, w, stride, padding, groups, styles=None):
     if groups > 1:
         return _grouped(conv2d, x, w, stride, padding, groups, styles)
     y, flat = images(N, O, OH, OW, x.dtype)
-    w = contiguous(w)
-    weights = _kernels(w, w.transpose(2, 3, 1, 0))
+    w, lying = _memory(w)
+    weights = _kernels(lying, w.transpose(2, 3, 1, 0))
     _sums(innermost(x), weights, flat, geometry, _styles(styles, x))
     return y
 
@@ -198,7 +250,11 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
     y, out = images(N, O, TH, TW, x.dtype)
     if SY > KH or SX > KW:
         out[:] = 0  # positions that no tap reaches
-    w, flat, styles = contiguous(w), innermost(x), _styles(styles, x)
+    (w, lying), flat, styles = _memory(w), innermost(x), _styles(styles, x)
+    if algorithm(x.dtype, KH, KW, stride, C, O, N * H * W, transposed=True) == "winograd":
+        weights = _kernels(lying, w.transpose(2, 3, 0, 1))
+        _winograd_up(flat, weights, out, (N, H, W, C, TH, TW, O, y0, x0), styles)
+        return y
     for ry in range(min(SY, KH)):
         for rx in range(min(SX, KW)):
             # Output row i·SY + top lies at m·SY + ry of the uncropped output, and collects
@@ -211,7 +267,7 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
             geometry = (N, H, W, C, OH, OW, O, kh, kw, 1, 1, m - kh + 1, k - kw + 1)
             geometry += (TH, TW, top, left, SY, SX)
             if OH > 0 and OW > 0:
-                _sums(flat, _kernels(w, taps), out, geometry, styles)
+                _sums(flat, _kernels(lying, taps), out, geometry, styles)
     return y
 
 
@@ -266,6 +322,18 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     args = (shares, C_, O_, width, out.reshape(-1), O, C, KH * KW)
     share(direct.unpack, O_ // width, sums, *args, work=sums.size * 32)
     return out
+
+
+def _whole(styles, N, C):
+    """styles, flat [N, C], with C rounded up to whole vectors; ones, if there are none.
+
+    A kernel that multiplies in any case is faster than one that asks whether it should.
+    """
+    if styles.size == 0:
+        return np.ones(N * (C + LANES), styles.dtype)
+    if C % LANES == 0:
+        return styles
+    return np.pad(styles.reshape(-1, C), ((0, 0), (0, -C % LANES))).reshape(-1)
 
 
 def _styles(styles, x):

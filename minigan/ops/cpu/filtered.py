@@ -5,7 +5,17 @@ import functools
 import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.resample import PAD, clear, copy, end_of, follow, plan, reach, vertical
+from minigan.ops.cpu.resample import (
+    PAD,
+    clear,
+    copy,
+    end_of,
+    follow,
+    plan,
+    reach,
+    twelve_folded,
+    vertical,
+)
 from minigan.ops.cpu.simd import BYTES, choose, load, prefetch, runtime, sign_bits, store, zero
 
 
@@ -65,7 +75,7 @@ def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode)
 def filtered_lrelu(
     first, last, memory, x, b, fux, fuy, fdx, fdy, out, codes,
     tiles, up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, ux, uy,
-    gain, slope, clamp, mode, height, wide, depth, deep,
+    gain, slope, clamp, mode, height, wide, depth, deep, folded,
 ):  # fmt: skip
     """Up, leaky ReLU, down: a few rows of the upsampled image at a time, of a tile's width.
 
@@ -74,6 +84,7 @@ def filtered_lrelu(
     (first and end each, beyond the images' edges where zeros are read), then its runs in the plans
     up_x and down_x.  up_y and down_y are `rows`.  Filters as for `upfirdn`.  codes [N, MH, MW,
     words].  `deep` rows of x + b are held for the filter up, `depth` upsampled ones for that down.
+    folded: the filter down has twelve rows and columns, and reads the same from its last row up.
     """
     bands, cuts, columns = (OH + height - 1) // height, (C + wide - 1) // wide, tiles.size // 10
     words, lanes = (C + 31) // 32, BYTES // x.itemsize
@@ -172,8 +183,15 @@ def filtered_lrelu(
                 )  # fmt: skip
             for o in range(row, row if thin else last_row):
                 clear(memory, mid, mid + (o1 - o0) * size)
-                tap, start = down_y[3 * o], down_y[3 * o + 1]
-                for j in range(down_y[3 * o + 2]):
+                tap, start, many = down_y[3 * o], down_y[3 * o + 1], down_y[3 * o + 2]
+                folds = 6 if folded and many == 12 else none  # pairs of rows
+                for j in range(folds):
+                    at = held + (start + j - base) * long + (down_x[7 * downs + 4] - m0) * size
+                    twelve_folded(
+                        memory, mid, memory, at, down_x[7 * downs + 5] * size, size,
+                        (11 - 2 * j) * long, flat_d, j * d_taps, o1 - o0, size, j,
+                    )  # fmt: skip
+                for j in range(none if folds else many):
                     follow(
                         down_x, downs, downe, memory, mid, size, memory,
                         held + (start + j - base) * long - m0 * size, size, flat_d,

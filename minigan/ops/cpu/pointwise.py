@@ -85,3 +85,13 @@ def pixel_dot(first, last, memory, x, y, out, P, C):
                 for at in range(begin * C + c, end * C, C):
                     s += x[at] * y[at] if y.size else x[at]
                 out[n * C + c] += s
+
+
+@kernel
+def square_sums(first, last, memory, w, out, size, rows):
+    """out[r] = Σ of the squares of row r of w [R, size].  Tasks: `rows` of them."""
+    for r in range(first * rows, min(out.size, last * rows)):
+        total = w.dtype.type(0)
+        for i in range(r * size, (r + 1) * size):
+            total += w[i] * w[i]
+        out[r] = total

@@ -311,21 +311,23 @@ def dot(typing_context, taps, x, i, run, start):
 
 
 @extending.intrinsic(prefer_literal=True)
-def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
+def dots(typing_context, taps, x, i, run, spread, other, a, j, step, add):
     """Four of `dot` at once: a[j + m·step :] (+)= Σ_k taps[k] · x[i + (k + m·spread)·run :], m < 4.
 
-    What several of them read is loaded once; `spread` is a constant.
+    What several of them read is loaded once; `spread` is a constant.  If `other` is not the
+    constant 0, what so much further on has the same tap is added to it first.
     """
     if not isinstance(spread, types.IntegerLiteral):
         return None
+    alone = isinstance(other, types.IntegerLiteral) and other.literal_value == 0
 
     def code(context, builder, signature, args):
-        held, array, index, stride, _, out, start, jump, adds = args
+        held, array, index, stride, _, further, out, start, jump, adds = args
         vector = _vector(a.dtype)
         align = x.dtype.bitwidth // 8
         places, sums = [], []
         for _ in range(4):
-            places.append(_address(context, builder, signature.args[5], out, start))
+            places.append(_address(context, builder, signature.args[6], out, start))
             start = builder.add(start, jump)
         adds = builder.icmp_signed("!=", adds, adds.type(0))
         before = builder.basic_block
@@ -339,6 +341,10 @@ def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
         for k in range(taps.count + 3 * spread.literal_value):
             pointer = _address(context, builder, signature.args[1], array, index)
             value = builder.load(pointer, align=align)
+            if not alone:
+                second = builder.add(index, further)
+                pointer = _address(context, builder, signature.args[1], array, second)
+                value = builder.fadd(value, builder.load(pointer, align=align), flags=_FAST)
             index = builder.add(index, stride)
             for m in range(4):
                 if 0 <= k - m * spread.literal_value < taps.count:
@@ -349,7 +355,7 @@ def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(taps, x, n, n, spread, a, n, n, n), code
+    return types.void(taps, x, n, n, spread, other if alone else n, a, n, n, n), code
 
 
 @extending.intrinsic

@@ -25,7 +25,7 @@ PAD = 16
 
 
 @kernel
-def _bt(d0, d1, d2, d3, d4, d5):
+def bt(d0, d1, d2, d3, d4, d5):
     """A column of Bᵀ d."""
     p, q, r, s = d4 - 4 * d2, d3 - 4 * d1, d4 - d2, 2 * (d3 - d1)
     return 4 * d0 - 5 * d2 + d4, p + q, p - q, r + s, r - s, 4 * d1 - 5 * d3 + d5
@@ -46,11 +46,12 @@ def _a(y0, y1, y2, y3):
 
 
 @kernel
-def _g(g0, g1, g2):
-    """A column of G g."""
-    p, q = g0 + g2, g0 + 4 * g2
-    a, b = -1 / 6, 1 / 24
-    return 0.25 * g0, a * (p + g1), a * (p - g1), b * (q + 2 * g1), b * (q - 2 * g1), g2
+def _g(g0, g1, g2, up):
+    """A column of G g; for `up` that of (g2, g0), and g1 (see winograd_up.py).  Else g1 is idle."""
+    a, b, c = (g2, g0, g0 - g0) if up else (g0, g1, g2)
+    p, q, s, t = a + c, a + 4 * c, -1 / 6, 1 / 24
+    last = b if up else c
+    return 0.25 * a, s * (p + b), s * (p - b), t * (q + 2 * b), t * (q - 2 * b), last, g1
 
 
 @kernel
@@ -66,12 +67,15 @@ def _gt(u0, u1, u2, u3, u4, u5):
 
 
 @kernel
-def transform_weights(first, last, memory, out, w, start, steps, shape, width):
-    """out [36, O'/width, C, width] = G g Gᵀ; kernels as in `direct.pack`.  Tasks: `width` of O."""
+def transform_weights(first, last, memory, out, w, start, steps, shape, width, up):
+    """out [36, O'/width, C, width] = G g Gᵀ; kernels as in `direct.pack`.  Tasks: `width` of O.
+
+    If `up` is not 0, for winograd_up.py: 49 instead of 36.
+    """
     _, _, C, O = shape
-    blocks = (O + width - 1) // width
+    blocks, size = (O + width - 1) // width, 7 if up else 6
     taps = np.zeros(9 * width, w.dtype)
-    half = np.empty(18 * LANES, w.dtype)
+    half = np.empty(21 * LANES, w.dtype)
     for block in range(first, last):
         valid = min(width, O - block * width)
         for c in range(C):
@@ -86,22 +90,24 @@ def transform_weights(first, last, memory, out, w, start, steps, shape, width):
                         load(taps, kx * width + o),
                         load(taps, (3 + kx) * width + o),
                         load(taps, (6 + kx) * width + o),
+                        up,
                     )
-                    for i in range(6):
+                    for i in range(size):
                         store(half, (i * 3 + kx) * LANES, column[i])
-                for i in range(6):
+                for i in range(size):
                     row = _g(
                         load(half, i * 3 * LANES),
                         load(half, (i * 3 + 1) * LANES),
                         load(half, (i * 3 + 2) * LANES),
+                        up,
                     )
-                    for j in range(6):
-                        at = ((i * 6 + j) * blocks + block) * C + c
+                    for j in range(size):
+                        at = ((i * size + j) * blocks + block) * C + c
                         store(out, at * width + o, row[j])
 
 
 @kernel
-def _six(a, i, step):
+def six(a, i, step):
     """Six vectors, `step` apart."""
     return (
         load(a, i),
@@ -114,33 +120,44 @@ def _six(a, i, step):
 
 
 @kernel
+def window(x, n, y, xx, H, W, C, c0, c1, patch, wide):
+    """Where the 6×6 window at (y, xx) is to be read: an array, its start, a row's and a pixel's
+    step.  In x itself, or, where that is not whole, copied to patch [36, wide]."""
+    whole = 0 <= y and y + 6 <= H and 0 <= xx and xx + 6 <= W
+    if whole and (c1 - c0) % LANES == 0:
+        return x, ((n * H + y) * W + xx) * C + c0, W * C, C
+    for i in range(6):
+        for j in range(6):
+            p = (i * 6 + j) * wide
+            if 0 <= y + i < H and 0 <= xx + j < W:
+                base = ((n * H + y + i) * W + xx + j) * C + c0
+                for c in range(c1 - c0):
+                    patch[p + c] = x[base + c]
+            else:
+                for c in range(c1 - c0):
+                    patch[p + c] = 0
+    return patch, 0, 6 * wide, wide
+
+
+@kernel
+def styled(d, styles, i):
+    """Six vectors times styles[i :]."""
+    s = load(styles, i)
+    return d[0] * s, d[1] * s, d[2] * s, d[3] * s, d[4] * s, d[5] * s
+
+
+@kernel
 def _transform_input(x, n, y, xx, H, W, C, c0, c1, styles, patch, half, out, at_f, at_c, to, wide):
     """out[to + f·at_f + c/LANES·at_c :] = Bᵀ d B of the 6×6 window at (y, xx), channels c0…c1."""
-    whole = 0 <= y and y + 6 <= H and 0 <= xx and xx + 6 <= W
-    if whole and (c1 - c0) % LANES == 0 and styles.size == 0:
-        source, at, row, pixel = x, ((n * H + y) * W + xx) * C + c0, W * C, C
-    else:
-        source, at, row, pixel = patch, 0, 6 * wide, wide
-        for i in range(6):
-            for j in range(6):
-                p = (i * 6 + j) * wide
-                if 0 <= y + i < H and 0 <= xx + j < W:
-                    base = ((n * H + y + i) * W + xx + j) * C + c0
-                    for c in range(c1 - c0):
-                        patch[p + c] = x[base + c]
-                    if styles.size:
-                        for c in range(c1 - c0):
-                            patch[p + c] *= styles[n * C + c0 + c]
-                else:
-                    for c in range(c1 - c0):
-                        patch[p + c] = 0
+    source, at, row, pixel = window(x, n, y, xx, H, W, C, c0, c1, patch, wide)
     for c in range(0, c1 - c0, LANES):
         for j in range(6):
-            column = _bt(*_six(source, at + j * pixel + c, row))
+            d = styled(six(source, at + j * pixel + c, row), styles, n * wide + c)
+            column = bt(*d)
             for i in range(6):
                 store(half, (i * 6 + j) * LANES, column[i])
         for i in range(6):
-            line = _bt(*_six(half, i * 6 * LANES, LANES))
+            line = bt(*six(half, i * 6 * LANES, LANES))
             for j in range(6):
                 store(out, to + (i * 6 + j) * at_f + c // LANES * at_c, line[j])
 
@@ -149,7 +166,7 @@ def _transform_input(x, n, y, xx, H, W, C, c0, c1, styles, patch, half, out, at_
 def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O, Y0, X0, tiles):
     """Tasks: blocks of `tiles` (a multiple of ROWS) tiles of the output, image after image.
 
-    u as `transform_weights` makes it; styles [N, C] scales the input on the way in, if any.
+    u as `transform_weights` makes it; styles [N, C'] scales the input on the way in.
     """
     down, across = (OH + 3) // 4, (OW + 3) // 4
     count = N * down * across
@@ -165,7 +182,7 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
         start = task * tiles
         here = min(tiles, count - start)
         for t in range(here):
-            n, ty, tx = _place(start + t, down, across)
+            n, ty, tx = place(start + t, down, across)
             y, xx = 4 * ty + Y0, 4 * tx + X0
             _transform_input(
                 x, n, y, xx, H, W, C, 0, C, styles, patch, half, v, v_step, LANES, t * C_, C_
@@ -180,16 +197,16 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
                         sums = rank1(sums, v, a + c, C_, u, b + c * width)
                     store_tile(sums, m, f * m_step + t * O_ + block * width, O_)
         for t in range(here):
-            n, ty, tx = _place(start + t, down, across)
+            n, ty, tx = place(start + t, down, across)
             rows, columns = min(4, OH - 4 * ty), min(4, OW - 4 * tx)
             base = ((n * OH + 4 * ty) * OW + 4 * tx) * O
             for o in range(0, O, LANES):
                 for j in range(6):
-                    column = _at(*_six(m, j * m_step + t * O_ + o, 6 * m_step))
+                    column = _at(*six(m, j * m_step + t * O_ + o, 6 * m_step))
                     for i in range(4):
                         store(half, (i * 6 + j) * LANES, column[i])
                 for i in range(rows):
-                    line = _at(*_six(half, i * 6 * LANES, LANES))
+                    line = _at(*six(half, i * 6 * LANES, LANES))
                     if o + LANES <= O and columns == 4:
                         for j in range(4):
                             store(out, base + (i * OW + j) * O + o, line[j])
@@ -202,7 +219,7 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
 
 
 @kernel
-def _place(t, down, across):
+def place(t, down, across):
     """Image, row and column of a tile."""
     return t // (down * across), t // across % down, t % across
 
@@ -226,7 +243,7 @@ def weight_gradient(
     v_step, s_step = tiles * wide + PAD, tiles * O_ + PAD
     v = memory[: 36 * v_step]
     s = memory[36 * v_step : 36 * (v_step + s_step)]
-    none = np.empty(0, x.dtype)
+    ones = np.ones(N * wide, x.dtype)
     for task in range(first, last):
         share, cut = task // cuts, task % cuts
         c0, c1 = cut * wide, min(C, cut * wide + wide)
@@ -234,10 +251,10 @@ def weight_gradient(
         for start in range(begin, end, tiles):
             here = min(tiles, end - start)
             for t in range(here):
-                n, ty, tx = _place(start + t, down, across)
+                n, ty, tx = place(start + t, down, across)
                 y, xx = 4 * ty + Y0, 4 * tx + X0
                 _transform_input(
-                    x, n, y, xx, H, W, C, c0, c1, none, patch, half, v, v_step, tiles * LANES,
+                    x, n, y, xx, H, W, C, c0, c1, ones, patch, half, v, v_step, tiles * LANES,
                     t * LANES, wide,
                 )  # fmt: skip
                 for i in range(4):
@@ -299,11 +316,11 @@ def finish_weight_gradient(first, last, memory, du, shares, C, C_, O, O_, out):
                     one = one + load(du, ((k * 36 + f) * C_ + c) * O_ + o)
                 store(total, f * LANES, one)
             for j in range(6):
-                column = _gt(*_six(total, j * LANES, 6 * LANES))
+                column = _gt(*six(total, j * LANES, 6 * LANES))
                 for i in range(3):
                     store(half, (i * 6 + j) * LANES, column[i])
             for i in range(3):
-                line = _gt(*_six(half, i * 6 * LANES, LANES))
+                line = _gt(*six(half, i * 6 * LANES, LANES))
                 for j in range(3):
                     store(memory, (c * 9 + i * 3 + j) * LANES, line[j])
         for q in range(min(LANES, O - o)):
