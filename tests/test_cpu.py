@@ -108,6 +108,19 @@ def test_a_1x1_convolution_with_styles_for_each_image(dtype, error, rng):
     assert np.abs(y - expected).max() <= error * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("size", [9, 18])
+def test_a_scale_of_the_result_is_as_good_as_one_after_it(stride, kernel, size, rng):
+    x, w, styles, scale = (
+        rng.standard_normal(shape, dtype=np.float32)
+        for shape in ((3, 37, size, 18), (70, 37, kernel, kernel), (3, 37), (3, 70))
+    )
+    expected = ops.conv2d(x, w, stride, 1, styles=styles) * scale[:, :, None, None]
+    y = ops.conv2d(x, w, stride, 1, styles=styles, finish={"scale": scale})
+    assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("mirrored", ["rows", "columns", "neither"])
 def test_a_filter_whose_rows_are_mirrored_is_folded(mirrored, rng):
     """Only then two rows may be added before they are filtered."""

@@ -209,6 +209,15 @@ def ending(who, shape, x, finish, *others):
     return Ending(arguments, on_gpu(x) and not recording and chosen() != "loops")
 
 
+def only_scale(end):
+    """The scale of an ending that does nothing else, if it is a plain array; or None."""
+    if end is None:
+        return None
+    a = end.arguments
+    alone = a["b"] is a["noise"] is a["clamp"] is None and (a["act"], a["gain"]) == ("linear", 1)
+    return a["scale"] if alone and type(a["scale"]) is not Variable else None
+
+
 def finished(y, end):
     return y if end is None else _bias_act(y, 1, **end.arguments)
 

@@ -6,8 +6,9 @@ with respect to the third is one of the three functions.
 
 from minigan.autograd import primitive
 from minigan.autograd.variable import Variable
+from minigan.device import on_gpu
 from minigan.ops import check
-from minigan.ops.activation import ending, finished, scale_channels
+from minigan.ops.activation import ending, finished, only_scale, scale_channels
 from minigan.ops.switch import chosen, fast, kernels, native
 
 
@@ -87,7 +88,7 @@ def conv2d(x, w, stride=1, padding=0, groups=1, styles=None, finish=None):
     x [N, C, H, W], w [O, C/groups, kh, kw], of one dtype.  Returns [N, O, H', W'] with
     H' = (H + y0 + y1 − kh) // sy + 1.  Channels and outputs are split into `groups` apart.
     styles [N, C], if given, scales the channels of x first.  finish, a dict of `bias_act`'s
-    arguments, applies it to the result, on a GPU in the same pass.
+    arguments, applies it to the result, on a GPU (or if it is but a scale) in the same pass.
     Raises: TypeError for other types; ValueError for shapes that do not fit or an empty result.
     """
     stride, padding, groups = _convolution("conv2d", x, w, stride, padding, groups)
@@ -104,6 +105,10 @@ def conv2d(x, w, stride=1, padding=0, groups=1, styles=None, finish=None):
         return kernels(x).conv2d(x, w, stride, padding, groups, styles, end.arguments)
     if styles is None:
         return finished(_conv2d(x, w, stride, padding, groups), end)
+    scale = None if on_gpu(x) or groups > 1 else only_scale(end)
+    if scale is not None:
+        args = (stride, padding, groups, *native(styles, scale))
+        return kernels(x).conv2d(*native(x, w), *args)
     y = fast(x).conv2d(*native(x, w), stride, padding, groups, *native(styles))
     return finished(y, end)
 

@@ -162,7 +162,7 @@ def _kernels(flat, view):
     return flat, start // view.itemsize, steps, view.shape
 
 
-def _sums(x, weights, out, geometry, styles):
+def _sums(x, weights, out, geometry, styles, scale):
     """Correlate x, flat [N, H, W, C], with kernels as `_kernels` gives them; see direct.py."""
     N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, _, _, DY, DX = geometry
     dtype, width = x.dtype, _width(x.dtype)
@@ -171,24 +171,24 @@ def _sums(x, weights, out, geometry, styles):
     way = algorithm(dtype, KH, KW, (SY, SX), C, O, N * OH * OW)
     if way == "winograd" and alone:
         u = _winograd_weights(weights, width)
-        # The more tiles at once, the seldomer the transformed weights are read anew.
-        tiles = 64 if C + O <= 128 or C * O >= 1 << 17 else 32
         count = N * -(-OH // 4) * -(-OW // 4)
-        while tiles > ROWS and count < tiles * threads():
-            tiles //= 2
+        tasks, tiles = _pieces(count, 64 if C + O <= 128 or C * O >= 1 << 17 else 32)
         wide = -(-C // LANES) * LANES + blocks * width
         memory = 36 * (tiles * wide + 2 * winograd.PAD)
-        args = (u, width, _whole(styles, N, C), out, N, H, W, C, OH, OW, O, Y0, X0, tiles)
-        share(winograd.forward, -(-count // tiles), x, *args, work=work // 4, scratch=memory)
+        styles, scale = _whole(styles, N, C, LANES), _whole(scale, N, O, width)
+        sizes = (N, H, W, C, OH, OW, O, Y0, X0)
+        args = (u, width, styles, scale, out, *sizes, tiles, tasks)
+        share(winograd.forward, tasks, x, *args, work=work // 4, scratch=memory)
         return
     packed = empty(blocks * KH * KW * C * width, dtype)
     whole = way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W)
-    if whole and (styles.size == 0 or H * W >= 256):  # styles: an image's own weights
-        images, pixels = (N, H * W) if styles.size else (1, N * H * W)
+    if whole and (styles.size == scale.size == 0 or H * W >= 256):  # or an image's own weights
+        images, pixels = (1, N * H * W) if styles.size == scale.size == 0 else (N, H * W)
         height = max(ROWS, -(-pixels // (32 * ROWS)) * ROWS)  # some 32 tasks
         for n in range(images):
-            s = styles[n * C : (n + 1) * C]
-            share(direct.pack, blocks, packed, *weights, width, s, work=packed.size * 32)
+            own = [a[n * k : n * k + k] if a.size else np.ones(k, dtype)
+                   for a, k in ((styles, C), (scale, O))]  # fmt: skip
+            share(direct.pack, blocks, packed, *weights, width, *own, work=packed.size * 32)
             p = slice(n * pixels, (n + 1) * pixels)
             one, to = x.reshape(-1, C)[p].reshape(-1), out.reshape(-1, O)[p].reshape(-1)
             args = (packed, width, to, pixels, C, O, height)
@@ -197,13 +197,28 @@ def _sums(x, weights, out, geometry, styles):
                 scratch=ROWS * C,
             )  # fmt: skip
         return
-    none = np.empty(0, dtype)
-    share(direct.pack, blocks, packed, *weights, width, none, work=packed.size * 32)
+    ones = np.ones(C, dtype), np.ones(O, dtype)
+    share(direct.pack, blocks, packed, *weights, width, *ones, work=packed.size * 32)
     columns, _ = direct.pitch.py_func(OW, KW, SY, SX)
     height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
     memory = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on at the end
     args = (packed, width, styles, out, geometry, height)
     share(direct.forward, N * -(-OH // height), x, *args, work=work, scratch=memory)
+    if scale.size:
+        y = out.reshape(N, -1, O)
+        y *= scale.reshape(N, 1, O)
+
+
+def _pieces(count, most):
+    """Into how many tasks of up to `most` tiles, of whole register tiles, to cut so many tiles; and
+    the most that a task has then.  As many for each thread, if they suffice.
+
+    The more tiles at once, the seldomer the transformed weights are read anew; but the cache is
+    small.
+    """
+    rows = -(-count // ROWS)
+    tasks = min(rows, -(-count // (most * threads())) * threads())
+    return tasks, -(-rows // tasks) * ROWS
 
 
 def _winograd_up(x, weights, out, sizes, styles):
@@ -212,19 +227,17 @@ def _winograd_up(x, weights, out, sizes, styles):
     width = _width(x.dtype)
     u = _winograd_weights(weights, width, 1)
     count = N * (H // 5 + 1) * (W // 5 + 1)
-    # The more tiles at once, the seldomer the weights are read anew, but the cache is small.
-    most = 16 if C * O >= 1 << 17 else 8
-    tasks = min(count, -(-count // (most * threads())) * threads())
-    tiles = -(-count // (tasks * ROWS)) * ROWS
+    tasks, tiles = _pieces(count, 16 if C * O >= 1 << 17 else 8)
     wide = -(-C // LANES) * LANES + -(-O // width) * width
     memory = 121 * tiles * wide + 2 * 49 * winograd.PAD
     work = N * H * W * C * O * 5
-    args = (u, width, _whole(styles, N, C), out, *sizes, tiles, tasks)
+    args = (u, width, _whole(styles, N, C, LANES), out, *sizes, tiles, tasks)
     share(winograd_up.forward, tasks, x, *args, work=work, scratch=memory)
 
 
-def conv2d(x, w, stride, padding, groups, styles=None):
-    """See `minigan.ops.conv2d`.  styles [N, C], if given, multiplies x on the way in."""
+def conv2d(x, w, stride, padding, groups, styles=None, scale=None):
+    """See `minigan.ops.conv2d`.  styles [N, C], if given, multiplies x on the way in, and scale
+    [N, O] the result, where groups is 1."""
     N, C, H, W = x.shape
     O, _, KH, KW = w.shape
     (SX, SY), (x0, x1, y0, y1) = stride, padding
@@ -235,7 +248,7 @@ def conv2d(x, w, stride, padding, groups, styles=None):
     y, flat = images(N, O, OH, OW, x.dtype)
     w, lying = _memory(w)
     weights = _kernels(lying, w.transpose(2, 3, 1, 0))
-    _sums(innermost(x), weights, flat, geometry, _styles(styles, x))
+    _sums(innermost(x), weights, flat, geometry, _styles(styles, x), _styles(scale, x))
     return y
 
 
@@ -267,7 +280,7 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
             geometry = (N, H, W, C, OH, OW, O, kh, kw, 1, 1, m - kh + 1, k - kw + 1)
             geometry += (TH, TW, top, left, SY, SX)
             if OH > 0 and OW > 0:
-                _sums(flat, _kernels(lying, taps), out, geometry, styles)
+                _sums(flat, _kernels(lying, taps), out, geometry, styles, np.empty(0, x.dtype))
     return y
 
 
@@ -324,16 +337,16 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     return out
 
 
-def _whole(styles, N, C):
-    """styles, flat [N, C], with C rounded up to whole vectors; ones, if there are none.
+def _whole(factors, N, C, width):
+    """Factors, flat [N, C], with C rounded up to a multiple of `width`; ones, if there are none.
 
     A kernel that multiplies in any case is faster than one that asks whether it should.
     """
-    if styles.size == 0:
-        return np.ones(N * (C + LANES), styles.dtype)
-    if C % LANES == 0:
-        return styles
-    return np.pad(styles.reshape(-1, C), ((0, 0), (0, -C % LANES))).reshape(-1)
+    if factors.size == 0:
+        return np.ones(N * (C + width), factors.dtype)
+    if C % width == 0:
+        return factors
+    return np.pad(factors.reshape(-1, C), ((0, 0), (0, -C % width))).reshape(-1)
 
 
 def _styles(styles, x):

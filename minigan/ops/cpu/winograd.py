@@ -122,10 +122,14 @@ def six(a, i, step):
 @kernel
 def window(x, n, y, xx, H, W, C, c0, c1, patch, wide):
     """Where the 6×6 window at (y, xx) is to be read: an array, its start, a row's and a pixel's
-    step.  In x itself, or, where that is not whole, copied to patch [36, wide]."""
-    whole = 0 <= y and y + 6 <= H and 0 <= xx and xx + 6 <= W
-    if whole and (c1 - c0) % LANES == 0:
-        return x, ((n * H + y) * W + xx) * C + c0, W * C, C
+    step.  In x itself, or, where that is not whole, copied to patch [36, wide].
+
+    Vectors may reach beyond channel c1, to numbers that nobody uses; not beyond the end of x.
+    """
+    at = ((n * H + y) * W + xx) * C + c0
+    last = at + (5 * W + 5) * C + (c1 - c0 + LANES - 1) // LANES * LANES
+    if 0 <= y and y + 6 <= H and 0 <= xx and xx + 6 <= W and last <= x.size:
+        return x, at, W * C, C
     for i in range(6):
         for j in range(6):
             p = (i * 6 + j) * wide
@@ -163,10 +167,14 @@ def _transform_input(x, n, y, xx, H, W, C, c0, c1, styles, patch, half, out, at_
 
 
 @kernel
-def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O, Y0, X0, tiles):
-    """Tasks: blocks of `tiles` (a multiple of ROWS) tiles of the output, image after image.
+def forward(
+    first, last, memory, x, u, width, styles, scale, out, N, H, W, C, OH, OW, O, Y0, X0, tiles,
+    tasks,
+):  # fmt: skip
+    """Tasks: equal shares of the output's tiles, image after image; `tiles` of them at most.
 
-    u as `transform_weights` makes it; styles [N, C'] scales the input on the way in.
+    u as `transform_weights` makes it; styles [N, C'] scales the input
+    on the way in, scale [N, O'] the output.
     """
     down, across = (OH + 3) // 4, (OW + 3) // 4
     count = N * down * across
@@ -179,8 +187,7 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
     v = memory[: 36 * v_step]
     m = memory[36 * v_step : 36 * (v_step + m_step)]
     for task in range(first, last):
-        start = task * tiles
-        here = min(tiles, count - start)
+        start, here = piece(task, tasks, count)
         for t in range(here):
             n, ty, tx = place(start + t, down, across)
             y, xx = 4 * ty + Y0, 4 * tx + X0
@@ -202,7 +209,8 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
             base = ((n * OH + 4 * ty) * OW + 4 * tx) * O
             for o in range(0, O, LANES):
                 for j in range(6):
-                    column = _at(*six(m, j * m_step + t * O_ + o, 6 * m_step))
+                    products = six(m, j * m_step + t * O_ + o, 6 * m_step)
+                    column = _at(*styled(products, scale, n * O_ + o))
                     for i in range(4):
                         store(half, (i * 6 + j) * LANES, column[i])
                 for i in range(rows):
@@ -216,6 +224,14 @@ def forward(first, last, memory, x, u, width, styles, out, N, H, W, C, OH, OW, O
                         for j in range(columns):
                             for q in range(min(LANES, O - o)):
                                 out[base + (i * OW + j) * O + o + q] = patch[j * LANES + q]
+
+
+@kernel
+def piece(task, tasks, count):
+    """The first of a task's tiles, and how many they are: but for the last, a multiple of ROWS."""
+    rows = (count + ROWS - 1) // ROWS
+    start, end = task * rows // tasks * ROWS, (task + 1) * rows // tasks * ROWS
+    return start, min(end, count) - start
 
 
 @kernel

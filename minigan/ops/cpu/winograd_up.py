@@ -15,7 +15,7 @@ import numpy as np
 
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.simd import LANES, ROWS, load, rank1, store, store_tile, zeros
-from minigan.ops.cpu.winograd import PAD, bt, place, six, styled, window
+from minigan.ops.cpu.winograd import PAD, bt, piece, place, six, styled, window
 
 
 @kernel
@@ -36,7 +36,7 @@ def _row(i, j, k, here, tiles):
 def forward(
     first, last, memory, x, u, width, styles, out, N, H, W, C, TH, TW, O, Y0, X0, tiles, tasks
 ):
-    """Tasks: equal shares of the tiles, `tiles` (a multiple of ROWS) of them at most.
+    """Tasks: equal shares of the output's tiles, image after image; `tiles` of them at most.
 
     u [49, O'/width, C, width] as `winograd.transform_weights` makes it; the output [N, TH, TW, O]
     begins at row Y0 and column X0 of the whole one; styles [N, C'] scales the input.
@@ -51,8 +51,7 @@ def forward(
     v = memory[: 121 * tiles * C_ + 49 * PAD]
     m = memory[v.size : v.size + 121 * tiles * O_ + 49 * PAD]
     for task in range(first, last):
-        start = task * count // tasks
-        here = (task + 1) * count // tasks - start
+        start, here = piece(task, tasks, count)
         for t in range(here):
             n, ty, tx = place(start + t, down, across)
             y, xx = 5 * ty - 1, 5 * tx - 1
