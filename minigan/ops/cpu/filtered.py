@@ -23,8 +23,9 @@ from minigan.ops.cpu.simd import BYTES, choose, load, prefetch, runtime, sign_bi
 def tiles(OW, MW, up_taps, down_taps, up, down, before, after):
     """The column tiles of a filtered_lrelu [T, 10], and its plans along x: see `filtered_lrelu`."""
     cut, plans, runs = [], ([], []), [0, 0]
-    for o0 in range(0, OW, 64):
-        o1 = min(OW, o0 + 64)
+    wide = -(-OW // (-(-OW // 96) * 4)) * 4  # up to 96 columns, about as many in each
+    for o0 in range(0, OW, wide):
+        o1 = min(OW, o0 + wide)
         m0, m1 = reach(o0, o1 - o0, down_taps, 1, down, after)
         first, count = max(0, m0), max(0, min(MW, m1) - max(0, m0))
         x0, x1 = reach(first, max(1, count), up_taps, up, 1, before)
