@@ -6,6 +6,7 @@ checked by `minigan.ops`; stride is (x, y), padding (x0, x1, y0, y1).
 """
 
 import collections
+import functools
 import threading
 
 import numpy as np
@@ -70,6 +71,12 @@ def _width(dtype):
     return VECTORS * BYTES // dtype.itemsize
 
 
+@functools.lru_cache(256)
+def _ones(size, dtype):
+    """For those who do not write to it."""
+    return np.ones(size, dtype)
+
+
 def _zeros(size, dtype):
     flat = empty(size, dtype)
     flat[:] = 0
@@ -112,10 +119,13 @@ def _fingerprint(first, last, memory, words, out, size):
 def _hash(w):
     """Of a flat float32 array's bytes."""
     words = w[: w.size // 2 * 2].view(np.uint64)
-    size = max(1 << 12, -(-words.size // threads()))
+    size = max(1 << 16, -(-words.size // threads()))
     tasks = -(-words.size // size)
     out = np.empty(2 * tasks, np.uint64)
-    share(_fingerprint, tasks, words, out, size, work=words.size * 8)
+    if tasks == 1:  # to share it would take longer
+        _fingerprint(0, 1, _ones(1, w.dtype), words, out, size)
+    else:
+        share(_fingerprint, tasks, words, out, size, work=words.size * 8)
     return out.tobytes(), w[-1:].tobytes()
 
 
@@ -147,6 +157,8 @@ def _winograd_weights(weights, width, up=0):
 def _memory(w):
     """Weights, and the flat array in which they lie without gaps: transposed and flipped ones need
     no copy."""
+    if w.flags.c_contiguous and w.flags.writeable:
+        return w, w.reshape(-1)
     ahead = w[tuple(slice(None, None, -1 if step < 0 else 1) for step in w.strides)]
     ahead = ahead.transpose(np.argsort([-step for step in ahead.strides], kind="stable"))
     if ahead.flags.c_contiguous and ahead.flags.writeable:
@@ -182,12 +194,13 @@ def _sums(x, weights, out, geometry, styles, scale):
         return
     packed = empty(blocks * KH * KW * C * width, dtype)
     whole = way == "pointwise" and alone and (Y0, X0, OH, OW) == (0, 0, H, W)
-    if whole and (styles.size == scale.size == 0 or H * W >= 256):  # or an image's own weights
-        images, pixels = (1, N * H * W) if styles.size == scale.size == 0 else (N, H * W)
+    none = np.empty(0, dtype)
+    plain = styles.size == scale.size == 0
+    if whole and (plain or H * W >= 256):  # or an image's own weights
+        images, pixels = (1, N * H * W) if plain else (N, H * W)
         height = max(ROWS, -(-pixels // (32 * ROWS)) * ROWS)  # some 32 tasks
         for n in range(images):
-            own = [a[n * k : n * k + k] if a.size else np.ones(k, dtype)
-                   for a, k in ((styles, C), (scale, O))]  # fmt: skip
+            own = (none, none) if plain else (_row(styles, n, C), _row(scale, n, O))
             share(direct.pack, blocks, packed, *weights, width, *own, work=packed.size * 32)
             p = slice(n * pixels, (n + 1) * pixels)
             one, to = x.reshape(-1, C)[p].reshape(-1), out.reshape(-1, O)[p].reshape(-1)
@@ -197,8 +210,7 @@ def _sums(x, weights, out, geometry, styles, scale):
                 scratch=ROWS * C,
             )  # fmt: skip
         return
-    ones = np.ones(C, dtype), np.ones(O, dtype)
-    share(direct.pack, blocks, packed, *weights, width, *ones, work=packed.size * 32)
+    share(direct.pack, blocks, packed, *weights, width, none, none, work=packed.size * 32)
     columns, _ = direct.pitch.py_func(OW, KW, SY, SX)
     height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
     memory = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on at the end
@@ -343,10 +355,15 @@ def _whole(factors, N, C, width):
     A kernel that multiplies in any case is faster than one that asks whether it should.
     """
     if factors.size == 0:
-        return np.ones(N * (C + width), factors.dtype)
+        return _ones(N * (C + width), factors.dtype)
     if C % width == 0:
         return factors
     return np.pad(factors.reshape(-1, C), ((0, 0), (0, -C % width))).reshape(-1)
+
+
+def _row(factors, n, C):
+    """Row n of factors, flat [N, C]; ones, if there are none."""
+    return factors[n * C : (n + 1) * C] if factors.size else _ones(C, factors.dtype)
 
 
 def _styles(styles, x):

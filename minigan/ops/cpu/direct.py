@@ -23,8 +23,8 @@ from minigan.ops.cpu.simd import BYTES, ROWS, add_tile, load, rank1, store, stor
 
 @kernel
 def pack(first, last, memory, out, w, start, steps, shape, width, styles, scale):
-    """out [O/width, kh, kw·C, width] from kernels [kh, kw, C, O], times styles [C] and scale [O].
-    It is 0 beyond O.  Tasks: `width` of O.
+    """out [O/width, kh, kw·C, width] from kernels [kh, kw, C, O], times styles [C] and scale [O] if
+    they are not empty; 0 beyond O.  Tasks: `width` of O.
 
     They lie in the flat w from `start` on, `steps` apart along each axis: flipped, transposed or
     thinned out as the caller wants.
@@ -39,8 +39,9 @@ def pack(first, last, memory, out, w, start, steps, shape, width, styles, scale)
                     at = start + ky * steps[0] + kx * steps[1] + c * steps[2]
                     at += block * width * steps[3]
                     for o in range(valid):
-                        factor = styles[c] * scale[block * width + o]
-                        out[to + o] = factor * w[at + o * steps[3]]
+                        out[to + o] = w[at + o * steps[3]]
+                    for o in range(valid if styles.size else 0):
+                        out[to + o] *= styles[c] * scale[block * width + o]
                     for o in range(valid, width):
                         out[to + o] = 0
                     to += width
