@@ -3,6 +3,8 @@
 import collections
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -178,6 +180,44 @@ def test_kept_weights_are_never_stale(rng, monkeypatch):
     b[-1, -1, -1, -1] += 1  # two weights that differ in one number have two transforms
     assert not np.array_equal(ops.conv2d(x, a), ops.conv2d(x, b))
     assert np.array_equal(ops.conv2d(x, a), ops.conv2d(x, w))
+
+
+def test_the_last_of_an_odd_number_of_weights_counts(rng):
+    x = rng.standard_normal((1, 33, 16, 16), dtype=np.float32)
+    w = rng.standard_normal((35, 33, 3, 3), dtype=np.float32)
+    before = ops.conv2d(x, w)
+    w[-1, -1, -1, -1] += 1
+    assert np.array_equal(
+        ops.conv2d(x, w) != before,
+        np.broadcast_to(np.arange(35)[:, None, None] == 34, before.shape),
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+@pytest.mark.parametrize("operation, size", [("conv2d", 26), ("conv_transpose2d", 25)])
+def test_no_number_beyond_the_image_is_read(operation, size):
+    """The image ends where memory begins that kills whoever reads it; and there, a window ends."""
+    code = """if True:
+        import ctypes, mmap
+        import numpy as np
+        from minigan import ops
+        C, H, W = 33, %s, %s
+        size = -(-C * H * W * 4 // mmap.PAGESIZE) * mmap.PAGESIZE
+        block = mmap.mmap(-1, size + mmap.PAGESIZE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(block)) + size
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(address), mmap.PAGESIZE, 0) == 0
+        x = np.frombuffer(block, np.float32, C * H * W, size - C * H * W * 4)
+        x[:] = 1
+        x = x.reshape(1, H, W, C).transpose(0, 3, 1, 2)
+        print(ops.%s(x, np.ones((%s, 3, 3), np.float32), %s).max())"""
+    args = {"conv2d": ("35, C", "1"), "conv_transpose2d": ("C, 35", "2")}[operation]
+    done = subprocess.run(
+        [sys.executable, "-c", code % (size, size, operation, *args)],
+        capture_output=True,
+        text=True,
+    )
+    most = {"conv2d": 33 * 9, "conv_transpose2d": 33 * 4}[operation]
+    assert done.returncode == 0 and abs(float(done.stdout) - most) < 0.01, done
 
 
 def test_weights_not_asked_for_lately_are_not_kept(monkeypatch):
