@@ -104,10 +104,13 @@ def test_weights_may_lie_in_memory_as_they_like(kernel, rng):
 @pytest.mark.parametrize("dtype, error", [(np.float32, 1e-5), (np.float64, 1e-13)])
 def test_a_1x1_convolution_with_styles_for_each_image(dtype, error, rng):
     x = rng.standard_normal((3, 21, 16, 19)).astype(dtype)
-    w, styles = (rng.standard_normal(s).astype(dtype) for s in ((37, 21, 1, 1), (3, 21)))
+    w, styles = (rng.standard_normal(s).astype(dtype) for s in ((70, 21, 1, 1), (3, 21)))
+    scale = rng.standard_normal((3, 70)).astype(dtype)
     expected = np.einsum("nchw,oc,nc->nohw", x, w[:, :, 0, 0], styles)
-    y = ops.conv2d(x, w, styles=styles)
-    assert np.abs(y - expected).max() <= error * np.abs(expected).max()
+    for y in (ops.conv2d(x, w, styles=styles) * scale[:, :, None, None],
+              ops.conv2d(x, w, styles=styles, finish={"scale": scale})):  # fmt: skip
+        wanted = expected * scale[:, :, None, None]
+        assert np.abs(y - wanted).max() <= error * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("stride", [1, 2])
