@@ -187,7 +187,7 @@ def _sums(x, weights, out, geometry, styles, scale):
         tasks, tiles = _pieces(count, 64 if C + O <= 128 or C * O >= 1 << 17 else 32)
         wide = -(-C // LANES) * LANES + blocks * width
         memory = 36 * (tiles * wide + 2 * winograd.PAD)
-        styles, scale = _whole(styles, N, C, LANES), _whole(scale, N, O, width)
+        styles, scale = _padded(styles, N, C, LANES), _padded(scale, N, O, width)
         sizes = (N, H, W, C, OH, OW, O, Y0, X0)
         args = (u, width, styles, scale, out, *sizes, tiles, tasks)
         share(winograd.forward, tasks, x, *args, work=work // 4, scratch=memory)
@@ -243,7 +243,7 @@ def _winograd_up(x, weights, out, sizes, styles):
     wide = -(-C // LANES) * LANES + -(-O // width) * width
     memory = 121 * tiles * wide + 2 * 49 * winograd.PAD
     work = N * H * W * C * O * 5
-    args = (u, width, _whole(styles, N, C, LANES), out, *sizes, tiles, tasks)
+    args = (u, width, _padded(styles, N, C, LANES), out, *sizes, tiles, tasks)
     share(winograd_up.forward, tasks, x, *args, work=work, scratch=memory)
 
 
@@ -260,7 +260,7 @@ def conv2d(x, w, stride, padding, groups, styles=None, scale=None):
     y, flat = images(N, O, OH, OW, x.dtype)
     w, lying = _memory(w)
     weights = _kernels(lying, w.transpose(2, 3, 1, 0))
-    _sums(innermost(x), weights, flat, geometry, _styles(styles, x), _styles(scale, x))
+    _sums(innermost(x), weights, flat, geometry, _factors(styles, x), _factors(scale, x))
     return y
 
 
@@ -275,7 +275,7 @@ def conv_transpose2d(x, w, stride, padding, groups, styles=None):
     y, out = images(N, O, TH, TW, x.dtype)
     if SY > KH or SX > KW:
         out[:] = 0  # positions that no tap reaches
-    (w, lying), flat, styles = _memory(w), innermost(x), _styles(styles, x)
+    (w, lying), flat, styles = _memory(w), innermost(x), _factors(styles, x)
     if algorithm(x.dtype, KH, KW, stride, C, O, N * H * W, transposed=True) == "winograd":
         weights = _kernels(lying, w.transpose(2, 3, 0, 1))
         _winograd_up(flat, weights, out, (N, H, W, C, TH, TW, O, y0, x0), styles)
@@ -349,7 +349,7 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     return out
 
 
-def _whole(factors, N, C, width):
+def _padded(factors, N, C, width):
     """Factors, flat [N, C], with C rounded up to a multiple of `width`; ones, if there are none.
 
     A kernel that multiplies in any case is faster than one that asks whether it should.
@@ -366,8 +366,9 @@ def _row(factors, n, C):
     return factors[n * C : (n + 1) * C] if factors.size else _ones(C, factors.dtype)
 
 
-def _styles(styles, x):
-    return np.empty(0, x.dtype) if styles is None else contiguous(styles).reshape(-1)
+def _factors(a, x):
+    """a for the kernels: flat, and empty if it is None."""
+    return np.empty(0, x.dtype) if a is None else contiguous(a).reshape(-1)
 
 
 def _grouped(operation, x, w, stride, padding, groups, styles):
