@@ -28,6 +28,7 @@ from minigan import (
 )
 from minigan.data import images
 from minigan.networks import stylegan1, stylegan2, stylegan3
+from minigan.transfer import transfer
 
 ROOT = pathlib.Path(__file__).parent.parent
 SMALL = {"img_resolution": 8, "channel_base": 64, "channel_max": 8}
@@ -592,7 +593,7 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
     path = tmp_path / "small" / "checkpoint.npz"
     old = files.read_networks(path)
     config = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
-    state = runs.transfer(training.start(config), [path])
+    state = transfer(training.start(config), [path])
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     small = old["G_ema"](z)
     filt = state.G_ema.buffers["synthesis.b16.resample_filter"]
@@ -617,7 +618,7 @@ def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
     b = {"b8.fromrgb.bias": rng.standard_normal(12).astype(np.float32)}
     files.save(tmp_path / "D.npz", {"D": state.D.replace(params=state.D.params | b)})
     large = runs.override(config, {"G.img_resolution": 16, "D.img_resolution": 16})
-    new = runs.transfer(training.start(large), [tmp_path / "D.npz"]).D
+    new = transfer(training.start(large), [tmp_path / "D.npz"]).D
     old = files.read_networks(tmp_path / "D.npz")["D"]
     assert new.config.channels(16) == 6  # half as many channels must tell all
     colours = rng.uniform(-1, 1, (32, 3, 1, 1)).astype(np.float32)

@@ -1,0 +1,78 @@
+"""A run begins with another's networks: of a smaller resolution, too.
+
+    state = transfer(training.start(config), ["portraits32.npz", "portraits32-D.npz"])
+
+Read first: `training.py`.  Read next: `runs.py`, whose `--init` this is.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import scipy.linalg
+
+from minigan import files
+from minigan.networks import stylegan2
+
+
+def transfer(state, paths):
+    """The state with what networks of some files have under the same name and in the same shape.
+
+    So a run can begin from another's networks, of a smaller resolution too: what G lacks there adds
+    nothing to the picture at first, its toRGB starts at 0; and D's new first block starts with what
+    the old first layer saw, see `_hand_on`.  D and G_ema come from the files too, as far as they
+    have them.  Raises: as `files.read`; ValueError if nothing fits.
+    """
+    theirs, changes, copied = {}, {}, 0
+    for path in paths:
+        theirs |= files.read_networks(path)
+    given = {"G": ("G", "G_ema"), "G_ema": ("G_ema", "G"), "D": ("D",)}
+    for mine, names in given.items():
+        network = getattr(state, mine)
+        source = next((theirs[name] for name in names if name in theirs), None)
+        if source is None:
+            continue
+        parts = {}
+        for part in ("params", "buffers"):
+            parts[part], old = dict(getattr(network, part)), getattr(source, part)
+            for name, value in parts[part].items():
+                if name in old and old[name].shape == value.shape:
+                    parts[part][name] = old[name]
+                    copied += part == "params"
+                elif name.endswith("torgb.weight"):
+                    parts[part][name] = np.zeros_like(value)
+        if mine == "D":
+            parts["params"] |= _hand_on(network.config, source)
+        changes[mine] = network.replace(**parts)
+    if not copied:
+        raise ValueError(
+            f"no parameter of {', '.join(map(str, paths))} fits the networks of this config; "
+            "expected a file of the same kind of networks, as wide as these"
+        )
+    return dataclasses.replace(state, **changes)
+
+
+def _hand_on(config, source):
+    """Parameters for the first block of a D of twice source's resolution, so that the old D goes on
+    seeing what it saw: {} if this is not one.
+
+    The old fromRGB, √2·lrelu(W·rgb + b), is a function of colour.  The new fromRGB has those of its
+    channels that say most about it, and the skip, which averages 2×2 pixels and has no activation,
+    is the linear map from these to all, fitted on random colours.  The other branch begins at 0.
+    """
+    res, old = config.img_resolution, source.params
+    of_ours = isinstance(source.config, stylegan2.DiscriminatorConfig)
+    if not of_ours or (config.architecture, source.config.img_resolution) != ("resnet", res // 2):
+        return {}
+    weight, b = old[f"b{res // 2}.fromrgb.weight"], old[f"b{res // 2}.fromrgb.bias"]
+    colours = np.random.default_rng(0).uniform(-1, 1, (4096, weight.shape[1]))
+    seen = colours @ weight[:, :, 0, 0].T / math.sqrt(weight.shape[1]) + b
+    seen = math.sqrt(2) * np.maximum(seen, 0.2 * seen)
+    kept = scipy.linalg.qr(seen, mode="r", pivoting=True)[1][: config.channels(res)]
+    fit = np.linalg.lstsq(seen[:, kept], seen)[0].T / stylegan2.HALF
+    new = {
+        "fromrgb.weight": weight[kept], "fromrgb.bias": b[kept],
+        "skip.weight": fit[:, :, None, None] * math.sqrt(len(kept)),
+        "conv1.weight": np.zeros((len(b), len(kept), 3, 3)),
+    }  # fmt: skip
+    return {f"b{res}.{name}": value.astype(np.float32) for name, value in new.items()}
