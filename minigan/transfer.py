@@ -1,6 +1,9 @@
-"""A run begins with another's networks: of a smaller resolution, too.
+"""A run begins with another's networks: of a smaller resolution, or narrower, too.
 
     state = transfer(training.start(config), ["portraits32.npz", "portraits32-D.npz"])
+
+What is new adds nothing at first, so that nothing learned is lost (the idea of Net2Net, Chen et al.
+2016): the first pictures are the old ones.
 
 Read first: `training.py`.  Read next: `runs.py`, whose `--init` this is.
 """
@@ -18,10 +21,10 @@ from minigan.networks import stylegan2
 def transfer(state, paths):
     """The state with what networks of some files have under the same name and in the same shape.
 
-    So a run can begin from another's networks, of a smaller resolution too: what G lacks there adds
-    nothing to the picture at first, its toRGB starts at 0; and D's new first block starts with what
-    the old first layer saw, see `_hand_on`.  D and G_ema come from the files too, as far as they
-    have them.  Raises: as `files.read`; ValueError if nothing fits.
+    What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
+    with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
+    block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
+    too, as far as they have them.  Raises: as `files.read`; ValueError if nothing fits.
     """
     theirs, changes, copied = {}, {}, 0
     for path in paths:
@@ -32,6 +35,7 @@ def transfer(state, paths):
         source = next((theirs[name] for name in names if name in theirs), None)
         if source is None:
             continue
+        widens = all(isinstance(n.config, stylegan2.Config) for n in (network, source))
         parts = {}
         for part in ("params", "buffers"):
             parts[part], old = dict(getattr(network, part)), getattr(source, part)
@@ -39,6 +43,8 @@ def transfer(state, paths):
                 if name in old and old[name].shape == value.shape:
                     parts[part][name] = old[name]
                     copied += part == "params"
+                elif widens and name.startswith("synthesis.") and _contains(value, old.get(name)):
+                    parts[part][name] = _widened(value, old[name])
                 elif name.endswith("torgb.weight"):
                     parts[part][name] = np.zeros_like(value)
         if mine == "D":
@@ -47,9 +53,33 @@ def transfer(state, paths):
     if not copied:
         raise ValueError(
             f"no parameter of {', '.join(map(str, paths))} fits the networks of this config; "
-            "expected a file of the same kind of networks, as wide as these"
+            "expected a file of the same kind of networks, not wider than these"
         )
     return dataclasses.replace(state, **changes)
+
+
+def _contains(value, old):
+    """Whether old fits into the first rows and columns of value."""
+    if old is None or old.ndim != value.ndim:
+        return False
+    return all(theirs <= ours for theirs, ours in zip(old.shape, value.shape, strict=True))
+
+
+def _widened(value, old):
+    """A parameter of a wider synthesis network, float32, with the narrower one's in its corner.
+
+    New channels keep their random weights, and the old ones do not hear them: 0.  A weight of shape
+    [O, I, …] is multiplied by 1/√I where it is used (equalized learning rate, PG-GAN §4.1): the old
+    ones grow by the root of the ratio, so that a larger I changes nothing.
+    """
+    wider = value.copy()
+    if value.ndim in (1, 3):  # a bias; the constant, [C, 4, 4]
+        wider[: len(old)] = old
+    else:
+        wider[: len(old), old.shape[1] :] = 0
+        gain = math.sqrt(value.shape[1] / old.shape[1])
+        wider[: len(old), : old.shape[1]] = np.float32(gain) * old
+    return wider
 
 
 def _hand_on(config, source):

@@ -610,6 +610,36 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_wider_generator_first_shows_the_narrower_ones_pictures(tmp_path):
+    runs.train(TINY, tmp_path / "narrow")
+    path = tmp_path / "narrow" / "checkpoint.npz"
+    old = files.read_networks(path)
+    wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
+    state = transfer(training.start(wide), [path])
+    z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
+    for name in ("G", "G_ema"):
+        now, before = getattr(state, name), old[name]
+        assert now.config.channels(8) > before.config.channels(8)
+        np.testing.assert_allclose(now(z), before(z), atol=1e-5)
+    after = runs.train(wide, tmp_path / "wide", init=[path])
+    for key in ("synthesis.b8.conv1.weight", "synthesis.b8.torgb.weight"):
+        rows, columns = old["G"].params[key].shape[:2]
+        assert not state.G.params[key][:rows, columns:].any()  # not heard at first
+        assert np.all(after.G.params[key][:rows, columns:])  # and then they learn
+
+
+def test_a_narrower_generator_is_not_cut_out_of_a_wider_one(tmp_path):
+    wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
+    files.save(tmp_path / "wide.npz", {"G": training.start(wide).G})
+    fresh = training.start(dataclasses.replace(TINY, seed=1))
+    state = transfer(fresh, [tmp_path / "wide.npz"])
+    key = "synthesis.b8.conv1.weight"
+    assert np.array_equal(state.G.params[key], fresh.G.params[key])
+    assert not np.array_equal(
+        state.G.params["mapping.fc0.weight"], fresh.G.params["mapping.fc0.weight"]
+    )
+
+
 def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
     """Its first block hands on, of flat colours, what the old first layer made of them."""
     config = runs.override(TINY, {"D.channel_base": 96, "D.channel_max": 12})
