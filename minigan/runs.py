@@ -36,7 +36,7 @@ PRESETS = {
         D=stylegan2.DiscriminatorConfig(img_resolution=32, channel_base=1536, channel_max=64),
         batch=8, gamma=0.1, mixing_prob=0.5, ema_kimg=10.0, kimg=150,
     ),
-    # As wide as portraits32, to begin with its networks: --init portraits32 portraits32-D
+    # As wide as the preset above, to begin with a run of it: --init runs/mine/checkpoint.npz
     "portraits64": Config(
         G=stylegan2.Config(img_resolution=64, z_dim=64, w_dim=64, mapping_kwargs=_SMALL,
                            channel_base=1536, channel_max=64),

@@ -24,7 +24,8 @@ def transfer(state, paths):
     What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
     with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
     block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
-    too, as far as they have them.  Raises: as `files.read`; ValueError if nothing fits.
+    too, as far as they have them.  Raises: as `files.read`; ValueError if nothing fits, or the
+    file's StyleGAN2 is the wider one.
     """
     theirs, changes, copied = {}, {}, 0
     for path in paths:
@@ -35,16 +36,17 @@ def transfer(state, paths):
         source = next((theirs[name] for name in names if name in theirs), None)
         if source is None:
             continue
-        widens = all(isinstance(n.config, stylegan2.Config) for n in (network, source))
+        of_stylegan2 = all(isinstance(n.config, stylegan2.Config) for n in (network, source))
         parts = {}
         for part in ("params", "buffers"):
+            widens = of_stylegan2 and part == "params"
             parts[part], old = dict(getattr(network, part)), getattr(source, part)
             for name, value in parts[part].items():
                 if name in old and old[name].shape == value.shape:
                     parts[part][name] = old[name]
                     copied += part == "params"
-                elif widens and name.startswith("synthesis.") and _contains(value, old.get(name)):
-                    parts[part][name] = _widened(value, old[name])
+                elif widens and name.startswith("synthesis.") and name in old:
+                    parts[part][name] = _widened(name, value, old[name])
                 elif name.endswith("torgb.weight"):
                     parts[part][name] = np.zeros_like(value)
         if mine == "D":
@@ -58,20 +60,18 @@ def transfer(state, paths):
     return dataclasses.replace(state, **changes)
 
 
-def _contains(value, old):
-    """Whether old fits into the first rows and columns of value."""
-    if old is None or old.ndim != value.ndim:
-        return False
-    return all(theirs <= ours for theirs, ours in zip(old.shape, value.shape, strict=True))
-
-
-def _widened(value, old):
+def _widened(name, value, old):
     """A parameter of a wider synthesis network, float32, with the narrower one's in its corner.
 
     New channels keep their random weights, and the old ones do not hear them: 0.  A weight of shape
     [O, I, …] is multiplied by 1/√I where it is used (equalized learning rate, PG-GAN §4.1): the old
     ones grow by the root of the ratio, so that a larger I changes nothing.
     """
+    if any(theirs > ours for theirs, ours in zip(old.shape, value.shape, strict=True)):
+        raise ValueError(
+            f"{name} has shape {old.shape} in the file, and {value.shape} by this config; expected "
+            "a network no wider: set G.channel_base and G.channel_max"
+        )
     wider = value.copy()
     if value.ndim in (1, 3):  # a bias; the constant, [C, 4, 4]
         wider[: len(old)] = old

@@ -628,16 +628,21 @@ def test_a_wider_generator_first_shows_the_narrower_ones_pictures(tmp_path):
         assert np.all(after.G.params[key][:rows, columns:])  # and then they learn
 
 
-def test_a_narrower_generator_is_not_cut_out_of_a_wider_one(tmp_path):
+def test_a_narrower_generator_does_not_begin_with_a_wider_one(tmp_path):
     wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
     files.save(tmp_path / "wide.npz", {"G": training.start(wide).G})
-    fresh = training.start(dataclasses.replace(TINY, seed=1))
-    state = transfer(fresh, [tmp_path / "wide.npz"])
-    key = "synthesis.b8.conv1.weight"
-    assert np.array_equal(state.G.params[key], fresh.G.params[key])
-    assert not np.array_equal(
-        state.G.params["mapping.fc0.weight"], fresh.G.params["mapping.fc0.weight"]
-    )
+    said = r"synthesis.b4.const has shape \(12, 4, 4\) in the file, and \(8, 4, 4\) by this config"
+    with pytest.raises(ValueError, match=f"{said}; expected a network no wider: set G.channel"):
+        runs.train(TINY, tmp_path / "narrow", init=[tmp_path / "wide.npz"])
+    assert not (tmp_path / "narrow").exists()
+
+
+def test_a_run_that_begins_with_another_keeps_its_own_filters(tmp_path):
+    files.save(tmp_path / "G.npz", {"G": training.start(TINY).G})
+    fresh = training.start(runs.override(TINY, {"G.resample_filter": [1, 3, 3, 1, 1]}))
+    state = transfer(fresh, [tmp_path / "G.npz"])
+    key = "synthesis.b8.resample_filter"
+    assert np.array_equal(state.G.buffers[key], fresh.G.buffers[key])
 
 
 def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
