@@ -167,8 +167,8 @@ def main():
         "--resume", action="store_true", help="go on from the checkpoint in --outdir"
     )
     train.add_argument("--init", nargs="+", metavar="FILE", help=(
-        "networks to begin with, of as many pixels and channels or fewer: "
-        "portraits32 portraits32-D"))  # fmt: skip
+        "networks to begin with, of as many pixels and channels or fewer, as "
+        "runs/mine/checkpoint.npz"))  # fmt: skip
     train.add_argument("--seed", type=int, help="of weights, data and noise")
     train.add_argument("--kimg", type=float, help="thousands of pictures that D is to see")
     train.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help=(

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg
 
 from minigan import files
-from minigan.networks import stylegan2
+from minigan.networks import base, stylegan2
 
 
 def transfer(state, paths):
@@ -25,7 +25,7 @@ def transfer(state, paths):
     with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
     block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
     too, as far as they have them.  Raises: as `files.read`; ValueError if nothing fits, or the
-    file's StyleGAN2 is the wider one.
+    file's StyleGAN2 is the wider one, with what to set.
     """
     theirs, changes, copied = {}, {}, 0
     for path in paths:
@@ -37,6 +37,8 @@ def transfer(state, paths):
         if source is None:
             continue
         of_stylegan2 = all(isinstance(n.config, stylegan2.Config) for n in (network, source))
+        if of_stylegan2:
+            _check_no_wider(source.config, network.config)
         parts = {}
         for part in ("params", "buffers"):
             widens = of_stylegan2 and part == "params"
@@ -46,7 +48,7 @@ def transfer(state, paths):
                     parts[part][name] = old[name]
                     copied += part == "params"
                 elif widens and name.startswith("synthesis.") and name in old:
-                    parts[part][name] = _widened(name, value, old[name])
+                    parts[part][name] = _widened(value, old[name])
                 elif name.endswith("torgb.weight"):
                     parts[part][name] = np.zeros_like(value)
         if mine == "D":
@@ -60,18 +62,26 @@ def transfer(state, paths):
     return dataclasses.replace(state, **changes)
 
 
-def _widened(name, value, old):
+def _check_no_wider(theirs, ours):
+    sizes = [(theirs.w_dim, ours.w_dim, "numbers in w")]
+    for res in base.resolutions(min(theirs, ours, key=lambda config: config.img_resolution)):
+        sizes.append((theirs.channels(res), ours.channels(res), f"channels at {res} × {res}"))
+    for had, have, what in sizes:
+        if had > have:
+            raise ValueError(
+                f"the generator to begin with has {had} {what}, and this config's {have}; expected "
+                f"no more: set G.channel_base={theirs.channel_base} "
+                f"G.channel_max={theirs.channel_max} G.w_dim={theirs.w_dim}"
+            )
+
+
+def _widened(value, old):
     """A parameter of a wider synthesis network, float32, with the narrower one's in its corner.
 
     New channels keep their random weights, and the old ones do not hear them: 0.  A weight of shape
     [O, I, …] is multiplied by 1/√I where it is used (equalized learning rate, PG-GAN §4.1): the old
     ones grow by the root of the ratio, so that a larger I changes nothing.
     """
-    if any(theirs > ours for theirs, ours in zip(old.shape, value.shape, strict=True)):
-        raise ValueError(
-            f"{name} has shape {old.shape} in the file, and {value.shape} by this config; expected "
-            "a network no wider: set G.channel_base and G.channel_max"
-        )
     wider = value.copy()
     if value.ndim in (1, 3):  # a bias; the constant, [C, 4, 4]
         wider[: len(old)] = old

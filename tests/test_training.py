@@ -631,8 +631,8 @@ def test_a_wider_generator_first_shows_the_narrower_ones_pictures(tmp_path):
 def test_a_narrower_generator_does_not_begin_with_a_wider_one(tmp_path):
     wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
     files.save(tmp_path / "wide.npz", {"G": training.start(wide).G})
-    said = r"synthesis.b4.const has shape \(12, 4, 4\) in the file, and \(8, 4, 4\) by this config"
-    with pytest.raises(ValueError, match=f"{said}; expected a network no wider: set G.channel"):
+    said = "has 12 channels at 4 × 4, and this config's 8; expected no more: set G.channel_base=96 "
+    with pytest.raises(ValueError, match=said + "G.channel_max=12 G.w_dim=4"):
         runs.train(TINY, tmp_path / "narrow", init=[tmp_path / "wide.npz"])
     assert not (tmp_path / "narrow").exists()
 
