@@ -21,6 +21,9 @@ from minigan.networks import base, stylegan2
 def transfer(state, paths):
     """The state with what networks of some files have under the same name and in the same shape.
 
+    state: `training.State`, fresh; paths: network files, or shipped names; the later one's network
+    of a name counts.
+
     What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
     with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
     block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
@@ -69,7 +72,7 @@ def _check_no_wider(theirs, ours):
     for had, have, what in sizes:
         if had > have:
             raise ValueError(
-                f"the generator to begin with has {had} {what}, and this config's {have}; expected "
+                f"init: the generator there has {had} {what}, and this config's {have}; expected "
                 f"no more: set G.channel_base={theirs.channel_base} "
                 f"G.channel_max={theirs.channel_max} G.w_dim={theirs.w_dim}"
             )
