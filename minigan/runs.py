@@ -22,7 +22,7 @@ from minigan import files, metrics, training
 from minigan.data import images, portraits
 from minigan.device import cupy
 from minigan.networks import stylegan1, stylegan2, stylegan3
-from minigan.training import Config
+from minigan.settings import Config
 from minigan.transfer import transfer
 
 # For short runs: a shallow mapping network that learns faster than the paper's (0.01).

@@ -6,7 +6,8 @@ All chance in a step comes from a generator seeded with (seed, step), and the da
 (seed, position).  So a state is all there is to know: what continues from a saved one is, bit for
 bit, what would have come without the interruption.
 
-Read first: `losses.py`, `networks/stylegan2.py`.  Read next: `runs.py`, which saves and shows.
+Read first: `losses.py`, `networks/stylegan2.py`, `settings.py`.  Read next: `runs.py`, which
+saves and shows.
 """
 
 import dataclasses
@@ -17,110 +18,7 @@ import numpy as np
 from minigan import augment, autograd, layers, losses, optim, toy
 from minigan.autograd import variable
 from minigan.device import beside, moved
-from minigan.networks import stylegan1, stylegan2, stylegan3
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """A training run.  `PRESETS` in runs.py are some to start from."""
-
-    G: object = stylegan2.Config(img_resolution=32)
-    D: object = stylegan2.DiscriminatorConfig(img_resolution=32)
-    data: str = "portraits"  # or a folder, or a zip
-    seed: int = 0  # of everything
-    kimg: float = 100.0  # thousands of real images that D is to see
-    cooldown_kimg: float = 0.0  # over the last so many both learning rates fall to 0 in a line
-    batch: int = 8
-    g_lr: float = 0.002
-    d_lr: float = 0.002
-    beta2: float = 0.99  # of Adam; β₁ is 0
-    loss: str = "logistic"  # or "relativistic", which has R2 beside R1 (R3GAN), or "wgan-gp"
-    gamma: float = 0.1  # of R1 (and R2); 0: none
-    r1_interval: int = 16  # R1 in every 16th step, 16-fold (lazy, StyleGAN2 §3.1); 1: in each
-    pl_weight: float = 0.0  # of path length; StyleGAN2 has 2
-    pl_interval: int = 4
-    pl_batch_shrink: int = 2  # path length takes a part of the batch
-    mixing_prob: float = 0.0  # share of steps whose images mix two styles; StyleGAN2 has 0.9
-    ema_kimg: float = 5.0  # half-life of G's averaged weights
-    ema_rampup: float = 0.05  # but at most this share of what was seen
-    mirror: bool = False  # data: also the mirror images
-    augment: str = ""  # ADA's groups: "", "b", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc"
-    ada_target: float = 0.6  # of r_t
-    ada_interval: int = 4  # steps between changes of p
-    ada_kimg: float = 500.0  # from p = 0 to 1
-    blur_sigma: float = 0.0  # D sees images blurred by so many pixels; StyleGAN3-R has 10 …
-    blur_kimg: float = 200.0  # … falling to 0 in so many kimg
-    grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
-    kimg_per_tick: float = 1.0  # between checkpoints
-    snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
-    split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
-
-    def __post_init__(self):
-        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg"}
-        for field in dataclasses.fields(self):
-            name, value, kind = field.name, getattr(self, field.name), field.type
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            least = 0 if name == "seed" else 1
-            if kind is int and not (number and isinstance(value, int) and value >= least):
-                raise ValueError(
-                    f"Config: {name} is {value!r}; expected a whole number from {least}"
-                )
-            if kind is float and not (number and 0 <= value < math.inf):
-                raise ValueError(f"Config: {name} is {value!r}; expected a number from 0")
-            if name in positive and value == 0:
-                raise ValueError(f"Config: {name} is {value!r}; expected more than 0")
-            if kind in (bool, str) and not isinstance(value, kind):
-                wanted = "True or False" if kind is bool else "a word"
-                raise ValueError(f"Config: {name} is {value!r}; expected {wanted}")
-        if self.loss not in ("logistic", "relativistic", "wgan-gp"):
-            raise ValueError(
-                f"Config: loss is {self.loss!r}; expected 'logistic', 'relativistic' or 'wgan-gp'"
-            )
-        if self.loss == "relativistic" and self.gamma and self.r1_interval == 1:
-            raise ValueError("Config: r1_interval is 1; expected 2 or more for 'relativistic', "
-                             "whose penalties are a phase of their own")  # fmt: skip
-        for name in ("img_resolution", "img_channels", "c_dim"):
-            if getattr(self.G, name) != getattr(self.D, name):
-                raise ValueError(
-                    f"Config: G's {name} is {getattr(self.G, name)} and D's "
-                    f"{getattr(self.D, name)}; expected the same"
-                )
-        augment.check_groups(self.augment)
-        object.__setattr__(self, "grow", tuple(self.grow))
-        if self.grow and not (
-            len(self.grow) == 2 and min(self.grow) > 0 and hasattr(self.G, "lod")
-        ):
-            raise ValueError(
-                f"Config: grow is {self.grow!r}; expected (kimg fading, kimg at rest), both above "
-                "0, and networks of stylegan1; or nothing"
-            )
-
-    def lod(self, images):
-        """Levels of detail that are missing after so many images: from 8², one resolution less in
-        each period, continuously while fading (PG-GAN §3, from the code: at rest first)."""
-        fade, rest = self.grow
-        period, within = divmod(images / 1000, fade + rest)
-        missing = math.log2(self.G.img_resolution) - 3 - period - max(0, within - rest) / fade
-        return max(0.0, missing)
-
-    @property
-    def g_adam(self):
-        adam = optim.Adam(self.g_lr, (0.0, self.beta2))
-        return adam.lazy(self.pl_interval) if self.pl_weight and self.pl_interval > 1 else adam
-
-    @property
-    def d_adam(self):
-        adam = optim.Adam(self.d_lr, (0.0, self.beta2))
-        return adam.lazy(self.r1_interval) if self._lazy_r1 else adam
-
-    def pace(self, images):
-        """What multiplies the learning rates after so many images: 1, then falling (cooldown)."""
-        left = self.kimg - images / 1000
-        return min(1.0, max(0.0, left / self.cooldown_kimg)) if self.cooldown_kimg else 1.0
-
-    @property
-    def _lazy_r1(self):
-        return self.loss != "wgan-gp" and self.gamma > 0 and self.r1_interval > 1
+from minigan.networks import stylegan1, stylegan3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +108,7 @@ def _advance(config, state, data, rng):
         if config.pl_weight and state.step % config.pl_interval == 0:
             state, stats["pl_length"] = _g_path_length(config, state, data, rng)
         state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
-        if config._lazy_r1 and state.step % config.r1_interval == 0:
+        if config.lazy_r1 and state.step % config.r1_interval == 0:
             state, stats["r1"] = _d_r1(config, state, data, real, c, rng)
     except (Diverged, toy.NotFinite) as error:
         raise Diverged(f"training came apart at step {state.step} ({error})") from None

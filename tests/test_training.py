@@ -28,6 +28,7 @@ from minigan import (
 )
 from minigan.data import images
 from minigan.networks import stylegan1, stylegan2, stylegan3
+from minigan.settings import Config
 from minigan.transfer import transfer
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -36,9 +37,7 @@ G2 = stylegan2.Config(
     **SMALL, z_dim=4, w_dim=4, mapping_kwargs={"num_layers": 2, "lr_multiplier": 0.1}
 )
 D2 = stylegan2.DiscriminatorConfig(**SMALL)
-TINY = training.Config(
-    G=G2, D=D2, batch=4, kimg=0.04, kimg_per_tick=0.016, gamma=1.0, r1_interval=4
-)
+TINY = Config(G=G2, D=D2, batch=4, kimg=0.04, kimg_per_tick=0.016, gamma=1.0, r1_interval=4)
 EVERYTHING = dataclasses.replace(
     TINY, pl_weight=2.0, pl_interval=2, mixing_prob=0.9, mirror=True, augment="bgc", ada_kimg=0.1
 )
