@@ -21,7 +21,7 @@ KINDS = {
     for paper in ("stylegan1", "stylegan2", "stylegan3")
     for network in ("Generator", "Discriminator")
     if (paper, network) != ("stylegan3", "Discriminator")  # StyleGAN2's
-} | {"features.Network": "minigan.features"}
+} | {"features.Network": "minigan.features", "expert.Expert": "minigan.expert"}
 MODELS = pathlib.Path(__file__).parent / "models"  # what ships, each with a model card
 # What the lessons load, by what it is: the one place to change when a better one ships.
 ALIASES = {"portraits": "portraits32", "portraits-D": "portraits32-D", "factors": "factors32",

@@ -244,17 +244,16 @@ class _Tick:
 def _save(folder, config, state, rows):
     """The checkpoint, then what can be made anew from it: the log, the grid, perhaps a snapshot."""
     state = state.to("cpu")
-    networks = {"G": state.G, "D": state.D, "G_ema": state.G_ema}
     arrays, numbers = {}, {}
     for field in dataclasses.fields(state):
-        value = getattr(state, field.name)
-        if field.name in ("g_adam", "d_adam"):
+        name, value = field.name, getattr(state, field.name)
+        if name in state.adams:
             for part in ("m", "v"):
-                arrays |= {f"{field.name}/{part}/{k}": a for k, a in value[part].items()}
-            numbers[field.name] = value["step"]
-        elif field.name not in networks:
-            numbers[field.name] = value
-    files.save(folder / "checkpoint.npz", networks, arrays,
+                arrays |= {f"{name}/{part}/{k}": a for k, a in value[part].items()}
+            numbers[name] = value["step"]
+        elif name not in state.networks and value is not None:
+            numbers[name] = value
+    files.save(folder / "checkpoint.npz", state.networks, arrays,
                state=numbers, config=dataclasses.asdict(config), log=rows)  # fmt: skip
     with files.replacing(folder / "log.csv", "w") as file:
         names = list(dict.fromkeys(name for row in rows for name in row))
@@ -302,7 +301,7 @@ def restore(path, config):
         )
         raise ValueError(f"{path} is of another config: it differs in {shown}")
     numbers = meta["state"]
-    for name in ("g_adam", "d_adam"):
+    for name in [name for name in numbers if name.endswith("_adam")]:
         numbers[name] = {"step": numbers[name]} | {
             part: {k.removeprefix(f"{name}/{part}/"): a for k, a in arrays.items()
                    if k.startswith(f"{name}/{part}/")}

@@ -40,13 +40,17 @@ class Config:
     ada_kimg: float = 500.0  # from p = 0 to 1
     blur_sigma: float = 0.0  # D sees images blurred by so many pixels; StyleGAN3-R has 10 …
     blur_kimg: float = 200.0  # … falling to 0 in so many kimg
+    expert: str = ""  # file of a `features.Network` through which a second D looks; see expert.py
+    expert_weight: float = 0.3  # of what it says, in G's loss
+    expert_lr: float = 0.01
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
     kimg_per_tick: float = 1.0  # between checkpoints
     snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
     split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
 
     def __post_init__(self):
-        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg"}
+        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg",
+                    "expert_lr"}  # fmt: skip
         for field in dataclasses.fields(self):
             name, value, kind = field.name, getattr(self, field.name), field.type
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -69,12 +73,22 @@ class Config:
         if self.loss == "relativistic" and self.gamma and self.r1_interval == 1:
             raise ValueError("Config: r1_interval is 1; expected 2 or more for 'relativistic', "
                              "whose penalties are a phase of their own")  # fmt: skip
+        if self.expert and self.loss == "wgan-gp":
+            raise ValueError(
+                "Config: loss is 'wgan-gp'; expected 'logistic' or 'relativistic' with an expert, "
+                "whose slope has no penalty"
+            )
         for name in ("img_resolution", "img_channels", "c_dim"):
             if getattr(self.G, name) != getattr(self.D, name):
                 raise ValueError(
                     f"Config: G's {name} is {getattr(self.G, name)} and D's "
                     f"{getattr(self.D, name)}; expected the same"
                 )
+        if self.expert and (self.G.img_resolution < 32 or self.G.img_channels != 3):
+            raise ValueError(
+                f"Config: G's img_resolution is {self.G.img_resolution} and img_channels "
+                f"{self.G.img_channels}; expected 32 or more, and 3, with an expert"
+            )
         augment.check_groups(self.augment)
         object.__setattr__(self, "grow", tuple(self.grow))
         if self.grow and not (
@@ -102,6 +116,10 @@ class Config:
     def d_adam(self):
         adam = optim.Adam(self.d_lr, (0.0, self.beta2))
         return adam.lazy(self.r1_interval) if self.lazy_r1 else adam
+
+    @property
+    def expert_adam(self):
+        return optim.Adam(self.expert_lr, (0.0, self.beta2))
 
     def pace(self, images):
         """What multiplies the learning rates after so many images: 1, then falling (cooldown)."""

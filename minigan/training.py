@@ -15,9 +15,10 @@ import math
 
 import numpy as np
 
-from minigan import augment, autograd, layers, losses, optim, toy
+from minigan import augment, autograd, features, layers, losses, optim, toy
 from minigan.autograd import variable
 from minigan.device import beside, moved
+from minigan.expert import Expert
 from minigan.networks import stylegan1, stylegan3
 
 
@@ -30,6 +31,8 @@ class State:
     G_ema: object  # G with averaged weights: the one to keep
     g_adam: dict
     d_adam: dict
+    expert: Expert | None = None
+    expert_adam: dict | None = None
     step: int = 0
     images: int = 0  # real ones that D has seen
     pl_mean: float = 0.0
@@ -37,11 +40,21 @@ class State:
     signs: float = 0.0  # Σ sign D(real) since p last changed …
     signs_count: int = 0  # … of so many logits
 
+    @property
+    def networks(self):
+        """By name, those there are."""
+        names = ("G", "D", "G_ema", "expert")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @property
+    def adams(self):
+        names = ("g_adam", "d_adam", "expert_adam")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def to(self, device):
         """A copy with all its arrays on "cpu" or "gpu".  Raises: ValueError, RuntimeError."""
-        changes = {name: getattr(self, name).to(device) for name in ("G", "D", "G_ema")}
-        for name in ("g_adam", "d_adam"):
-            adam = getattr(self, name)
+        changes = {name: network.to(device) for name, network in self.networks.items()}
+        for name, adam in self.adams.items():
             parts = {
                 part: {k: moved(a, device) for k, a in adam[part].items()} for part in ("m", "v")
             }
@@ -50,12 +63,18 @@ class State:
 
 
 def start(config):
-    """The state before the first step."""
+    """The state before the first step.  Raises: as `features.load`, for the expert's file."""
     rng = np.random.default_rng([config.seed, 1 << 62])
     G, D = config.G.build(rng), config.D.build(rng)
     if config.grow:
         G, D = _at_lod(G, config.lod(0)), _at_lod(D, config.lod(0))
-    return State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
+    state = State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
+    if config.expert:
+        f = features.load(config.expert)
+        expert = Expert.init(f.config, rng, f)
+        adam = config.expert_adam.init(expert.params)
+        state = dataclasses.replace(state, expert=expert, expert_adam=adam)
+    return state
 
 
 def _at_lod(network, lod):
@@ -107,7 +126,8 @@ def _advance(config, state, data, rng):
         state, stats["g_loss"] = _g_main(config, state, data, real, c, rng)
         if config.pl_weight and state.step % config.pl_interval == 0:
             state, stats["pl_length"] = _g_path_length(config, state, data, rng)
-        state, stats["d_loss"] = _d_main(config, state, data, real, c, rng)
+        state, found = _d_main(config, state, data, real, c, rng)
+        stats |= found
         if config.lazy_r1 and state.step % config.r1_interval == 0:
             state, stats["r1"] = _d_r1(config, state, data, real, c, rng)
     except (Diverged, toy.NotFinite) as error:
@@ -145,6 +165,20 @@ def _styles(config, G, z, c, rng):
         other = G.mapping(beside(rng.standard_normal(z.shape, np.float32), z), c)
         ws = toy.style_mix(ws, other, int(rng.integers(1, G.used_ws)))
     return ws, w_mean
+
+
+_LOSSES = {"logistic": losses.d_logistic, "relativistic": losses.d_relativistic,
+           "wgan-gp": losses.d_wgan}  # fmt: skip
+
+
+def _d_loss(config, real_logits, fake_logits):
+    return _LOSSES[config.loss](real_logits, fake_logits)
+
+
+def _g_loss(config, real_logits, fake_logits):
+    if config.loss == "relativistic":
+        return losses.g_relativistic(real_logits, fake_logits)
+    return (losses.g_wgan if config.loss == "wgan-gp" else losses.g_nonsaturating)(fake_logits)
 
 
 def _as_d_sees(config, state, rng):
@@ -208,19 +242,20 @@ def _where(run):
 
 def _g_main(config, state, data, real, real_c, rng):
     z, c = _latents(config, state, data, rng, config.batch)
-    aug, D = _as_d_sees(config, state, rng), state.D
-    relativistic = config.loss == "relativistic"
-    real_logits = D(aug(real), real_c) if relativistic else None
+    aug, D, expert = _as_d_sees(config, state, rng), state.D, state.expert
+    of_D = of_expert = None  # what they say of real images, if that counts
+    if config.loss == "relativistic":
+        seen = aug(real)
+        of_D, of_expert = D(seen, real_c), expert and expert(seen)
 
     def loss(params):
         G = state.G.replace(params=params)
         ws, w_mean = _styles(config, G, z, c, rng)
-        fake = G.synthesis(ws, "random", rng)
-        logits = D(aug(fake), c)
-        if relativistic:
-            return losses.g_relativistic(real_logits, logits), w_mean
-        judge = losses.g_wgan if config.loss == "wgan-gp" else losses.g_nonsaturating
-        return judge(logits), w_mean
+        fake = aug(G.synthesis(ws, "random", rng))
+        value = _g_loss(config, of_D, D(fake, c))
+        if expert:
+            value = value + config.expert_weight * _g_loss(config, of_expert, expert(fake))
+        return value, w_mean
 
     state, value, w_mean = _learn(config, state, "G", loss)
     beta = config.G.mapping_kwargs.w_avg_beta
@@ -263,21 +298,32 @@ def _d_main(config, state, data, real, c, rng):
     def loss(params):
         D = state.D.replace(params=params)
         real_logits, fake_logits = D(real_seen, c), D(fake_seen, fake_c)
+        value = _d_loss(config, real_logits, fake_logits)
         if config.loss == "wgan-gp":
-            value = losses.d_wgan(real_logits, fake_logits)
             value = value + losses.gradient_penalty(lambda x: D(x, c), real_seen, fake_seen, t)
-        elif config.loss == "relativistic":
-            value = losses.d_relativistic(real_logits, fake_logits)
-        else:
-            value = losses.d_logistic(real_logits, fake_logits)
-            if config.gamma and config.r1_interval == 1:
-                value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
+        elif config.gamma and config.r1_interval == 1:
+            value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
         return value, real_logits
 
-    state, value, logits = _learn(config, state, "D", loss)
+    stats = {}
+    state, stats["d_loss"], logits = _learn(config, state, "D", loss)
     signs = state.signs + float(np.sign(logits).sum())
     count = state.signs_count + logits.size
-    return dataclasses.replace(state, signs=signs, signs_count=count), value
+    state = dataclasses.replace(state, signs=signs, signs_count=count)
+    if state.expert is not None:
+        state, stats["expert_loss"] = _learn_expert(config, state, real_seen, fake_seen)
+    return state, stats
+
+
+def _learn_expert(config, state, real, fake):
+    real, fake = state.expert.see(real), state.expert.see(fake)
+
+    def loss(params):
+        judge = state.expert.replace(params=params).judge
+        return _d_loss(config, judge(real), judge(fake)), None
+
+    state, value, _ = _learn(config, state, "expert", loss)
+    return state, value
 
 
 def _d_r1(config, state, data, real, c, rng):
