@@ -62,6 +62,8 @@ def test_at_psi_0_all_pictures_are_the_average_one(G):
     panel.controls["psi"].value = 0.0
     seen = tiles(panel.views[0], 6, 32)
     assert (seen == seen[:1]).all()
+    average = np.broadcast_to(G.w_avg, (1, G.num_ws, G.w_avg.size))
+    np.testing.assert_array_equal(seen[:1], to_uint8(G.synthesis(average)))
     assert "every w is the average w̄" in panel.text.value and "differ by 0.000" in panel.text.value
 
 

@@ -39,7 +39,12 @@ def psi_slider(G, seeds="0-5", psi=1.0, cutoff=None):
         return G.mapping(live.latents(G, live.seeds("seeds", text, 16)))
 
     def picture(ws, psi, cutoff):
-        return G.synthesis(truncate(ws, G.w_avg, psi, cutoff).astype(np.float32))
+        ws = truncate(ws, G.w_avg, psi, cutoff).astype(np.float32)
+        # Drawn once if all are equal: a matrix product rounds its last rows otherwise than the
+        # first, on some processors, and at ψ = 0 a pixel would differ by one of 256 levels.
+        if (ws == ws[:1]).all():
+            return np.repeat(G.synthesis(ws[:1]), len(ws), axis=0)
+        return G.synthesis(ws)
 
     @functools.lru_cache(16)
     def curve(text, cutoff):
