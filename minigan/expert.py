@@ -38,7 +38,8 @@ class Expert:
     def init(cls, config, rng, f=None):
         """f, or fresh weights, under a head that says 0 of everything.
 
-        rng: numpy.random.Generator.  mean and std are those of f's features of 1,000 portraits.
+        rng: numpy.random.Generator.  f: `features.Network` of this config, float32.  mean and std
+        are those of its features of 1,000 drawn portraits.  Raises: TypeError for another rng.
         """
         toy.check_rng(rng)
         f = features.Network.init(config, rng) if f is None else f
@@ -55,7 +56,7 @@ class Expert:
         return dataclasses.replace(self, **changes)
 
     def to(self, device):
-        """A copy on "gpu" or "cpu"."""
+        """A copy on "gpu" or "cpu".  Raises: ValueError, RuntimeError."""
         return with_arrays_on(self, device)
 
     def see(self, img):

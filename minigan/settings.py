@@ -19,7 +19,7 @@ class Config:
     data: str = "portraits"  # or a folder, or a zip
     seed: int = 0  # of everything
     kimg: float = 100.0  # thousands of real images that D is to see
-    cooldown_kimg: float = 0.0  # over the last so many both learning rates fall to 0 in a line
+    cooldown_kimg: float = 0.0  # over the last so many all learning rates fall to 0 in a line
     batch: int = 8
     g_lr: float = 0.002
     d_lr: float = 0.002
