@@ -22,7 +22,8 @@ def test_every_network_has_a_card_and_is_small():
         above, _, made = card.partition(cards.MARK.format(name))
         assert "## Known faults" in above and "## Measures" in made, name
     for name in names:
-        assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6  # in all below 8 MB
+        assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
+    assert sum(path.stat().st_size for path in files.MODELS.iterdir()) < 13e6  # what one downloads
 
 
 @pytest.mark.parametrize("name", ["portraits", *GENERATORS])
