@@ -75,6 +75,17 @@ def test_winograd_of_the_transposed_convolution_keeps_its_bound(sizes, padding, 
         assert not np.array_equal(f, d)
 
 
+@pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
+def test_winograd_keeps_its_bound_over_many_channels(name, rng):
+    """In one sum over all 2048 the error would be beyond 2e-5."""
+    operation, sizes = getattr(ops, name), (32, 2048) if name == "conv2d" else (2048, 32)
+    stride = 1 if name == "conv2d" else 2
+    x = rng.standard_normal((1, 2048, 24, 24), dtype=np.float32)
+    weight = rng.standard_normal((*sizes, 3, 3), dtype=np.float32)
+    exact = operation(x.astype(np.float64), weight.astype(np.float64), stride)
+    assert np.abs(operation(x, weight, stride) - exact).max() <= 2e-5 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_weights_may_lie_in_memory_as_they_like(kernel, rng):
     x = rng.standard_normal((2, 24, 17, 18), dtype=np.float32)

@@ -22,6 +22,8 @@ from minigan.ops.cpu.simd import LANES, ROWS, add_tile, load, rank1, store, stor
 
 # Between the 36 places of an array: without it, all 36 would compete for one set of the cache.
 PAD = 16
+# So many channels are summed at a time, and then their sums: one long sum would round worse.
+DEEP = 256
 
 
 @kernel
@@ -196,13 +198,18 @@ def forward(
             )
         for f in range(36):
             for block in range(blocks):
-                for t in range(0, here, ROWS):
-                    sums = zeros(x)
-                    a = f * v_step + t * C_
-                    b = (f * blocks + block) * C * width
-                    for c in range(C):
-                        sums = rank1(sums, v, a + c, C_, u, b + c * width)
-                    store_tile(sums, m, f * m_step + t * O_ + block * width, O_)
+                for c0 in range(0, C, DEEP):
+                    for t in range(0, here, ROWS):
+                        sums = zeros(x)
+                        a = f * v_step + t * C_
+                        b = (f * blocks + block) * C * width
+                        for c in range(c0, min(C, c0 + DEEP)):
+                            sums = rank1(sums, v, a + c, C_, u, b + c * width)
+                        to = f * m_step + t * O_ + block * width
+                        if c0 == 0:
+                            store_tile(sums, m, to, O_)
+                        else:
+                            add_tile(sums, m, to, O_)
         for t in range(here):
             n, ty, tx = place(start + t, down, across)
             rows, columns = min(4, OH - 4 * ty), min(4, OW - 4 * tx)

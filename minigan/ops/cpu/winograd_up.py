@@ -14,8 +14,8 @@ Arrays are as in winograd.py.
 import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import LANES, ROWS, load, rank1, store, store_tile, zeros
-from minigan.ops.cpu.winograd import PAD, bt, piece, place, six, styled, window
+from minigan.ops.cpu.simd import LANES, ROWS, add_tile, load, rank1, store, store_tile, zeros
+from minigan.ops.cpu.winograd import DEEP, PAD, bt, piece, place, six, styled, window
 
 
 @kernel
@@ -79,11 +79,16 @@ def forward(
             rows = (5 if f // 7 == 6 else 1) * (5 if f % 7 == 6 else 1) * here
             for block in range(blocks):
                 b = (f * blocks + block) * C * width
-                for r in range(a, a + rows, ROWS):
-                    sums = zeros(x)
-                    for c in range(C):
-                        sums = rank1(sums, v, r * C_ + f * PAD + c, C_, u, b + c * width)
-                    store_tile(sums, m, r * O_ + f * PAD + block * width, O_)
+                for c0 in range(0, C, DEEP):
+                    for r in range(a, a + rows, ROWS):
+                        sums = zeros(x)
+                        for c in range(c0, min(C, c0 + DEEP)):
+                            sums = rank1(sums, v, r * C_ + f * PAD + c, C_, u, b + c * width)
+                        to = r * O_ + f * PAD + block * width
+                        if c0 == 0:
+                            store_tile(sums, m, to, O_)
+                        else:
+                            add_tile(sums, m, to, O_)
         for t in range(here):
             n, ty, tx = place(start + t, down, across)
             for o in range(0, O, LANES):
