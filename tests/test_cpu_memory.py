@@ -99,6 +99,7 @@ def test_threads_never_get_the_same_memory():
             b[::4096] = -number
             if not ((a[::4096] == number).all() and (b[::4096] == -number).all()):
                 wrong.append(number)
+            del a, b  # or the next a would be a third block of this thread's
 
     workers = [threading.Thread(target=work, args=(i + 1,)) for i in range(4)]
     for worker in workers:
