@@ -21,9 +21,6 @@ import numpy as np
 import minigan
 from minigan import files, toy
 from minigan.networks import stylegan2, stylegan3
-from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import LANES, fma, load, store
-from minigan.ops.cpu.team import share, threads
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # for tests/official_file.py, and for the processes started below
@@ -216,30 +213,6 @@ def loading():
     return size, one, three, full - bare
 
 
-@kernel
-def chains(first, last, memory, out, turns):
-    """Twelve chains of `turns` multiply-adds of vectors, in registers.  Tasks: a thread's each."""
-    for task in range(first, last):
-        x, y = load(out, 0), load(out, LANES)
-        a = b = c = d = e = f = g = h = i = j = k = l = y
-        for _ in range(turns):
-            a, b, c, d = fma(a, x, y), fma(b, x, y), fma(c, x, y), fma(d, x, y)
-            e, f, g, h = fma(e, x, y), fma(f, x, y), fma(g, x, y), fma(h, x, y)
-            i, j, k, l = fma(i, x, y), fma(j, x, y), fma(k, x, y), fma(l, x, y)
-        store(out, (2 + task) * LANES, a + b + c + d + e + f + g + h + i + j + k + l)
-
-
-def peak_rate(turns=1 << 25):
-    """float32 multiply-adds a second of which all threads together are capable, at best of five."""
-    out = np.full((2 + threads()) * LANES, 0.5, np.float32)
-    times = []
-    for _ in range(6):
-        begun = time.perf_counter()
-        share(chains, threads(), out, turns, work=1 << 40)
-        times.append(time.perf_counter() - begun)
-    return threads() * turns * 12 * LANES / min(times[1:])  # the first compiles
-
-
 def multiply_adds(res):
     """Of the convolutions of StyleGAN3-R."""
     _, found = stylegan3.schedule(CONFIGS["stylegan3-r"](res))
@@ -270,8 +243,10 @@ def main():
                 f"| {name}, {res}² | {' | '.join(taken)}× | {GOALS[name]}× | {picture} ({bare}) |",
                 flush=True,
             )
+    from benchmarks.peak import peak_rate
+
     rate = peak_rate()
-    print(f"\nAt most {rate / 1e9:.0f} G multiply-adds a second (float32, {threads()} threads).")
+    print(f"\nAt most {rate / 1e9:.0f} G multiply-adds a second (float32).")
     for res in args.resolution:
         count = multiply_adds(res)
         print(f"The convolutions of stylegan3-r, {res}², are {count / 1e9:.0f} G of them: at least "
