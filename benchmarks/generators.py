@@ -243,7 +243,7 @@ def main():
                 f"| {name}, {res}² | {' | '.join(taken)}× | {GOALS[name]}× | {picture} ({bare}) |",
                 flush=True,
             )
-    from benchmarks.peak import peak_rate
+    from benchmarks.peak import peak_rate  # as a module: by its name compiled code is found again
 
     rate = peak_rate()
     print(f"\nAt most {rate / 1e9:.0f} G multiply-adds a second (float32).")
