@@ -300,13 +300,12 @@ def freckle(seed, x, y, px):
 
 
 @kernel
-def paint(first, last, memory, out, pose, style, colors, seeds, chance, size):
+def paint(first, last, memory, out, pose, style, colors, seeds, rgbs, chance, size):
     """Tasks: portraits.  out [N·3·size·size]; pose [N, 9]; style [N, 2]; colors [N, 5, 3]; seeds
-    [N]; chance: how much of the random part is drawn, 0 … 1."""
+    [N]; rgbs [N, 3]: what each works with; chance: how much of the random part is drawn, 0 … 1."""
     px = 2.0 * ZOOM / size
-    rgb = np.empty(3, np.float64)
     for n in range(first, last):
-        P, S, col, seed = pose[n], style[n], colors[n], seeds[n]
+        P, S, col, seed, rgb = pose[n], style[n], colors[n], seeds[n], rgbs[n]
         yaw, pitch, light = P[YAW], P[PITCH], P[LIGHT]
         wide, deep = 0.455 - 0.045 * P[HEAD], 0.535 + 0.075 * P[HEAD]
         hx, hy = 0.035 * yaw, -0.035 + 0.02 * pitch

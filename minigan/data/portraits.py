@@ -103,7 +103,7 @@ def draw(factors, resolution, noise_seed=None):
     seeds = np.zeros(n, np.int64) if noise_seed is None else table["noise_seed"]
     out = np.empty((n, 3, resolution, resolution), np.float32)
     chance = 0.0 if noise_seed is None else 1.0
-    args = (pose, style, colors, seeds, chance, resolution)
+    args = (pose, style, colors, seeds, np.empty((n, 3)), chance, resolution)
     share(painting.paint, n, out.reshape(-1), *args, work=out.size * 300)
     return out
 

@@ -171,7 +171,10 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         codes = np.empty((N, MH, MW, -(-C // 32)) if mode else (0, 0, 0, 0), np.uint64)
     lanes = BYTES // x.itemsize
     wide = min(-(-C // lanes) * lanes, 32)
-    tiles, up_x, down_x = filtered.tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0])
+    # What is held for a filter down that is no outer product is wider: narrower tiles keep it in
+    # the cache.
+    most = 96 if fdy.size else 64
+    tiles, up_x, down_x = filtered.tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0], most)
     # One band an image, or more where images, tiles and channels would not occupy the cores.
     parts = N * len(tiles) * -(-C // wide)
     height = OH if parts >= 16 else max(4 * dty, -(-OH * parts // 16))
@@ -181,9 +184,8 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
     down_y = resample.rows(OH, MH, dty, 1, down[1], after[2])
     together = 4 * up[1] if fuy.size else 1
     deep = 2 * ((uty + together - 2) // up[1] + 1)
-    depth = 2 * dty + 3 * down[1] + together
-    # Radial filters do: then two rows with the same taps are added before they are filtered.
-    folded = int(fdx.shape == (12, 12) and np.array_equal(fdx, fdx[::-1]))
+    depth = (2 if fdy.size else 1) * dty + 3 * down[1] + together
+    folded = int(fdx.shape == (12, 12) and down[0] == 2 and np.array_equal(fdx, fdx[::-1]))
     o, m, w = (tiles[:, i + 1] - tiles[:, i] for i in (0, 2, 4))
     row = o if fdy.size else m
     args = (

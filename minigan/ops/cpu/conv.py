@@ -144,7 +144,11 @@ def _winograd_weights(weights, width, up=0):
     C, O = shape[2:]
     blocks = -(-O // width)
     u = aligned((49 if up else 36) * blocks * C * width, w.dtype)
-    share(winograd.transform_weights, blocks, u, *weights, width, up, work=u.size * 8)
+    args = (*weights, width, up)
+    share(
+        winograd.transform_weights, blocks, u, *args, work=u.size * 8,
+        scratch=9 * width + 21 * LANES,
+    )  # fmt: skip
     with _guard:
         if key not in _kept:  # another thread may have been faster
             _kept[key] = (u, _calls)
@@ -186,7 +190,7 @@ def _sums(x, weights, out, geometry, styles, scale):
         count = N * -(-OH // 4) * -(-OW // 4)
         tasks, tiles = _pieces(count, 64 if C + O <= 128 or C * O >= 1 << 17 else 32)
         wide = -(-C // LANES) * LANES + blocks * width
-        memory = 36 * (tiles * wide + 2 * winograd.PAD)
+        memory = 36 * (tiles * wide + 2 * winograd.PAD + wide + LANES)
         styles, scale = _padded(styles, N, C, LANES), _padded(scale, N, O, width)
         sizes = (N, H, W, C, OH, OW, O, Y0, X0)
         args = (u, width, styles, scale, out, *sizes, tiles, tasks)
@@ -207,13 +211,13 @@ def _sums(x, weights, out, geometry, styles, scale):
             args = (packed, width, to, pixels, C, O, height)
             share(
                 direct.pointwise, -(-pixels // height), one, *args, work=work // images,
-                scratch=ROWS * C,
+                scratch=ROWS * (C + width),
             )  # fmt: skip
         return
     share(direct.pack, blocks, packed, *weights, width, none, none, work=packed.size * 32)
     columns, _ = direct.pitch.py_func(OW, KW, SY, SX)
     height = max(1, min(OH, 8, (1 << 16) // (columns * C * SY)))
-    memory = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on at the end
+    memory = (((height - 1) * SY + KH) * columns + ROWS) * C + ROWS * width
     args = (packed, width, styles, out, geometry, height)
     share(direct.forward, N * -(-OH // height), x, *args, work=work, scratch=memory)
     if scale.size:
@@ -241,7 +245,7 @@ def _winograd_up(x, weights, out, sizes, styles):
     count = N * (H // 5 + 1) * (W // 5 + 1)
     tasks, tiles = _pieces(count, 16 if C * O >= 1 << 17 else 8)
     wide = -(-C // LANES) * LANES + -(-O // width) * width
-    memory = 121 * tiles * wide + 2 * 49 * winograd.PAD
+    memory = 121 * tiles * wide + 2 * 49 * winograd.PAD + 36 * wide + 110 * LANES
     work = N * H * W * C * O * 5
     args = (u, width, _padded(styles, N, C, LANES), out, *sizes, tiles, tasks)
     share(winograd_up.forward, tasks, x, *args, work=work, scratch=memory)
@@ -317,11 +321,12 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         cuts = -(-C // wide)
         shares = max(1, 4 // cuts) if C * O <= 1 << 15 else 1
         du = empty(shares * 36 * cuts * wide * O_, dtype)
-        args = (g, width, du, N, H, W, C, OH, OW, O, -y0, -x0, tiles, shares, wide)
-        memory = 36 * (tiles * (wide + O_) + 2 * winograd.PAD)
+        sizes = (N, H, W, C, OH, OW, O, -y0, -x0, tiles, shares, wide)
+        args = (g, width, du, _ones(N * wide, dtype), *sizes)
+        memory = 36 * (tiles * (wide + O_) + 2 * winograd.PAD + wide + LANES) + 16 * O_
         share(winograd.weight_gradient, shares * cuts, x, *args, work=work // 4, scratch=memory)
         args = (shares, C, cuts * wide, O, O_, out.reshape(-1))
-        tasks, memory = -(-O // LANES), 9 * C * LANES
+        tasks, memory = -(-O // LANES), (9 * C + 54) * LANES
         share(winograd.finish_weight_gradient, tasks, du, *args, work=du.size * 4, scratch=memory)
         return out
     # The kernel's sums come as [kh, kw, C, O].  Where x and g play the same part, let them change

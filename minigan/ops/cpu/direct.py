@@ -15,8 +15,6 @@ What is summed where is told by a geometry, 19 whole numbers:
 The last six serve the transposed convolution: it is DY·DX ordinary ones whose outputs interleave.
 """
 
-import numpy as np
-
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.simd import BYTES, ROWS, add_tile, load, rank1, store, store_tile, zeros
 
@@ -119,7 +117,7 @@ def pitch(OW, KW, SY, SX):
 
 
 @kernel
-def forward(first, last, held, x, w, width, styles, out, geometry, height):
+def forward(first, last, memory, x, w, width, styles, out, geometry, height):
     """Tasks: bands of `height` rows of sums, image after image.  w as `pack` makes it.
 
     At stride 1 tiles run on from a row to the next, over the KW − 1 columns between that are no
@@ -128,7 +126,8 @@ def forward(first, last, held, x, w, width, styles, out, geometry, height):
     N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, TY, TX, DY, DX = geometry
     bands = (OH + height - 1) // height
     columns, line = pitch(OW, KW, SY, SX)
-    spare = np.empty(ROWS * width, x.dtype)
+    end = (((height - 1) * SY + KH) * columns + ROWS) * C  # a tile reads on
+    held, spare = memory[:end], memory[end : end + ROWS * width]
     for task in range(first, last):
         n, top = task // bands, task % bands * height
         rows = min(height, OH - top)
@@ -155,9 +154,9 @@ def forward(first, last, held, x, w, width, styles, out, geometry, height):
 
 
 @kernel
-def pointwise(first, last, tail, x, w, width, out, pixels, C, O, height):
+def pointwise(first, last, memory, x, w, width, out, pixels, C, O, height):
     """A 1×1 convolution, unpadded: a matrix product.  Tasks: `height` pixels, whole tiles."""
-    spare = np.empty(ROWS * width, x.dtype)
+    tail, spare = memory[: ROWS * C], memory[ROWS * C : ROWS * (C + width)]
     near = max(1, (1 << 14) // (C + O) // ROWS) * ROWS  # so many pixels stay in the cache
     for start in range(first * height, min(pixels, last * height), near):
         end = min(pixels, last * height, start + near)
@@ -166,7 +165,8 @@ def pointwise(first, last, tail, x, w, width, out, pixels, C, O, height):
                 held, a = x, p * C
                 if p + ROWS > pixels:  # reading on would leave x
                     held, a = tail, 0
-                    tail[: (pixels - p) * C] = x[p * C : pixels * C]
+                    for k in range((pixels - p) * C):
+                        tail[k] = x[p * C + k]
                 sums = zeros(x)
                 for k in range(C):
                     sums = rank1(sums, held, a + k, C, w, o * C + k * width)
@@ -189,7 +189,7 @@ def weight_gradient(
     columns = (OW - 1) * SX + KW
     held = memory[: ((height - 1) * SY + KH) * columns * wide]
     slopes = memory[held.size : held.size + height * OW * O_]
-    none = np.empty(0, x.dtype)
+    none = memory[:0]
     for task in range(first, last):
         share, c0 = task // blocks, task % blocks * wide
         c1 = min(C, c0 + wide)

@@ -13,17 +13,32 @@ from minigan.ops.cpu.resample import (
     follow,
     plan,
     reach,
-    twelve_folded,
     vertical,
 )
-from minigan.ops.cpu.simd import BYTES, choose, load, prefetch, runtime, sign_bits, store, zero
+from minigan.ops.cpu.simd import (
+    BYTES,
+    at_least,
+    at_most,
+    blank,
+    choose,
+    folded_dots,
+    hold,
+    load,
+    never_inline,
+    prefetch,
+    put_each,
+    runtime,
+    sign_bits,
+    store,
+    zero,
+)
 
 
 @functools.lru_cache(64)
-def tiles(OW, MW, up_taps, down_taps, up, down, before, after):
+def tiles(OW, MW, up_taps, down_taps, up, down, before, after, most):
     """The column tiles of a filtered_lrelu [T, 10], and its plans along x: see `filtered_lrelu`."""
     cut, plans, runs = [], ([], []), [0, 0]
-    wide = -(-OW // (-(-OW // 96) * 4)) * 4  # up to 96 columns, about as many in each
+    wide = -(-OW // (-(-OW // most) * 8)) * 8  # up to `most` columns, about as many in each
     for o0 in range(0, OW, wide):
         o1 = min(OW, o0 + wide)
         m0, m1 = reach(o0, o1 - o0, down_taps, 1, down, after)
@@ -42,20 +57,33 @@ def tiles(OW, MW, up_taps, down_taps, up, down, before, after):
 
 
 @kernel
-def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode):
+def lrelu(line, first, pixels, size, chunk, pitch, gain, slope, clamp, codes, at, words, mode):
     """line ← clamp(gain·lrelu(line)) in place: pixels of `size` ≤ 32 numbers, whole vectors.
 
-    mode 1 also writes 2 bits a sample, negative and clamped, a 64-bit word for each pixel, `words`
-    apart; mode 2 multiplies by the slope that such a code stands for, instead: gain, gain·slope, 0.
+    Their vector c lies at c·pitch, and so that of the next pixel `chunk` further on.  mode 1 also
+    writes 2 bits a sample, negative and clamped, a 64-bit word for each pixel, `words` apart;
+    mode 2 multiplies by the slope that such a code stands for, instead: gain, gain·slope, 0.
     """
     lanes = BYTES // line.itemsize
-    steep, most, least = zero(line) + gain * slope, zero(line) + clamp, zero(line) - clamp
+    plain, steep = zero(line) + gain, zero(line) + gain * slope
+    most, least = zero(line) + clamp, zero(line) - clamp
+    if mode == 0:
+        for c in range(0, size, chunk):
+            begin = first + c * pitch
+            for i in range(begin, begin + pixels * chunk, lanes):
+                v = load(line, i)
+                v = v * choose(sign_bits(v), steep, plain)
+                if clamp >= 0:
+                    v = at_least(at_most(v, most), least)
+                store(line, i, v)
+        return
     for p in range(pixels):
         low, high = np.uint64(0), np.uint64(0)
         word = codes[at + p * words] if mode == 2 else np.uint64(0)
         for c in range(0, size, lanes):
             shift = np.uint64(c)
-            v = load(line, first + p * size + c)
+            i = first + p * chunk + c * pitch
+            v = load(line, i)
             if mode == 2:
                 v = choose(word >> shift, v * steep, v * gain)
                 v = choose(word >> (shift + np.uint64(32)), zero(line), v)
@@ -67,9 +95,34 @@ def lrelu(line, first, pixels, size, gain, slope, clamp, codes, at, words, mode)
                     v = choose(above, most, choose(under, least, v))
                     high |= (above | under) << shift
                 low |= below << shift
-            store(line, first + p * size + c, v)
+            store(line, i, v)
         if mode == 1:
             codes[at + p * words] = low | (high << np.uint64(32))
+
+
+@kernel
+def radial(out, o, o_row, o_pixel, x, i, long, depth, along, begin, end, taps, pixels):
+    """The filter down where it is of twelve rows and columns, the same from its last row up, and
+    halves the width: one vector of each of `pixels` ≥ 8, in the rows begin … end of `rows`.
+
+    The rows of x, from i on, go round: row m is in place m % depth, `long` numbers each.  Two rows
+    with the same taps are added first; eight sums stay in registers, for even taps and for odd.
+    """
+    never_inline()
+    lanes = BYTES // x.itemsize
+    for block in range(0, pixels, 8):
+        p = min(block, pixels - 8)
+        for row in range(begin, end):
+            first, sums = along[3 * row + 1] % depth, blank(x, 8)
+            for j in range(6):
+                near, far = first + j, first + 11 - j
+                near = near - depth if near >= depth else near
+                far = far - depth if far >= depth else far
+                near, far = near * long + i + 2 * p * lanes, far * long + i + 2 * p * lanes
+                sums = folded_dots(sums, hold(taps, 12 * j, 2, 6), x, near, far)
+                near, far = near + lanes, far + lanes
+                sums = folded_dots(sums, hold(taps, 12 * j + 1, 2, 6), x, near, far)
+            put_each(sums, out, o + (row - begin) * o_row + p * o_pixel, o_pixel)
 
 
 @kernel
@@ -85,7 +138,7 @@ def filtered_lrelu(
     (first and end each, beyond the images' edges where zeros are read), then its runs in the plans
     up_x and down_x.  up_y and down_y are `rows`.  Filters as for `upfirdn`.  codes [N, MH, MW,
     words].  `deep` rows of x + b are held for the filter up, `depth` upsampled ones for that down.
-    folded: the filter down has twelve rows and columns, and reads the same from its last row up.
+    folded: the filter down is one for `radial`.
     """
     bands, cuts, columns = (OH + height - 1) // height, (C + wide - 1) // wide, tiles.size // 10
     words, lanes = (C + 31) // 32, BYTES // x.itemsize
@@ -104,7 +157,9 @@ def filtered_lrelu(
         xa, xb, ma, mb = max(0, x0), min(W, x1), max(0, m0), min(MW, m1)
         low, across = (xa - x0) * size, max(0, xb - xa) * size
         # In memory: the bias of these channels; rows filtered up along y; one up along x as well;
-        # `depth` of those, filtered down along x if `thin`; rows of x + b.
+        # `depth` of those, filtered down along x if `thin`; rows of x + b.  Upsampled, a pixel's
+        # numbers lie together if `thin`; or else one vector of all the row's pixels, then the next.
+        chunk, pitch = (size, once) if thin else (lanes, m1 - m0)
         line = (x1 - x0) * size + PAD
         mid = size + together * line
         held = mid + (m1 - m0) * size
@@ -123,7 +178,7 @@ def filtered_lrelu(
             begun = max(begun, start)
             while begun < stop:
                 end = min(limit, begun + together)
-                if end - base > depth:  # no room: those still wanted go to the front
+                if thin and end - base > depth:  # no room: those still wanted go to the front
                     copy(memory, held, memory, held + (start - base) * long, (begun - start) * long)
                     base = start
                 if fuy.size:
@@ -148,56 +203,69 @@ def filtered_lrelu(
                         fuy, uy, up_y, begun, end, uy, once, across,
                     )  # fmt: skip
                 for m in range(begun, end):
-                    slot = held + (m - base) * long
-                    up = mid if thin else slot
-                    to, at = up + (ma - m0) * size, size + (m - begun) * line - x0 * size
-                    if fuy.size:
-                        follow(
-                            up_x, ups, upe, memory, to, size, memory, at, size, flat_u, none, ux,
-                            size, none,
-                        )  # fmt: skip
-                    else:
-                        clear(memory, to, to + (mb - ma) * size)
-                        k, i = up_y[3 * m], up_y[3 * m + 1]
-                        for j in range(up_y[3 * m + 2]):
-                            for p in range(xb - xa):
-                                q = (((n * H + i + j) * W + xa) + p) * C + c0
-                                for c in range(here):
-                                    memory[size + low + p * size + c] = x[q + c] + memory[c]
+                    slot = held + ((m - base) if thin else m % depth) * long
+                    to = (mid if thin else slot) + (ma - m0) * chunk
+                    k, i, terms = up_y[3 * m] * u_taps, up_y[3 * m + 1], up_y[3 * m + 2]
+                    if not fuy.size:
+                        for c in range(0, size, chunk):
+                            clear(memory, to + c * pitch, to + c * pitch + (mb - ma) * chunk)
+                    for j in range(once if fuy.size else terms):
+                        for p in range(none if fuy.size else xb - xa):
+                            q = (((n * H + i + j) * W + xa) + p) * C + c0
+                            for c in range(here):
+                                memory[size + low + p * size + c] = x[q + c] + memory[c]
+                        for c in range(0, size, chunk):
+                            at = size + (m - begun if fuy.size else none) * line - x0 * size + c
                             follow(
-                                up_x, ups, upe, memory, to, size, memory, at, size, flat_u,
-                                (k + uy * j) * u_taps, ux, size, once,
+                                up_x, ups, upe, memory, to + c * pitch, chunk, memory, at, size,
+                                flat_u, none if fuy.size else k + uy * j * u_taps, ux, chunk,
+                                none if fuy.size else once,
                             )  # fmt: skip
                     code = ((n * MH + m) * MW + ma) * words + c0 // 32
-                    lrelu(memory, to, mb - ma, size, gain, slope, clamp, codes, code, words, mode)
+                    lrelu(
+                        memory, to, mb - ma, size, chunk, pitch, gain, slope, clamp, codes, code,
+                        words, mode,
+                    )  # fmt: skip
                     if thin:
                         follow(
                             down_x, downs, downe, memory, slot, size, memory, mid - m0 * size, size,
                             flat_d, none, once, size, none,
                         )  # fmt: skip
                 begun = end
+            to = ((n * OH + row) * OW + o0) * C + c0
             if thin:
                 vertical(
-                    out, ((n * OH + row) * OW + o0) * C + c0, OW * C, C, memory,
-                    held - base * long, long, size, fdy, once, down_y, row, last_row, once,
-                    o1 - o0, here,
+                    out, to, OW * C, C, memory, held - base * long, long, size, fdy, once, down_y,
+                    row, last_row, once, o1 - o0, here,
                 )  # fmt: skip
-            for o in range(row, row if thin else last_row):
-                clear(memory, mid, mid + (o1 - o0) * size)
-                tap, start, many = down_y[3 * o], down_y[3 * o + 1], down_y[3 * o + 2]
-                folds = 6 if folded and many == 12 else none  # pairs of rows
-                for j in range(folds):
-                    at = held + (start + j - base) * long + (down_x[7 * downs + 4] - m0) * size
-                    twelve_folded(
-                        memory, mid, memory, at, down_x[7 * downs + 5] * size, size,
-                        (11 - 2 * j) * long, flat_d, j * d_taps, o1 - o0, size, j,
+                continue
+            folds = folded and o1 - o0 >= 8
+            for o in range(row, last_row):
+                folds = folds and down_y[3 * o + 2] == 12
+            for c in range(0, here, lanes):
+                at = held + c * pitch - m0 * lanes
+                left = at + down_x[7 * downs + 4] * lanes
+                whole = folds and c + lanes <= here
+                if whole:
+                    radial(
+                        out, to + c, OW * C, C, memory, left, long, depth, down_y, row, last_row,
+                        flat_d, o1 - o0,
                     )  # fmt: skip
-                for j in range(none if folds else many):
-                    follow(
-                        down_x, downs, downe, memory, mid, size, memory,
-                        held + (start + j - base) * long - m0 * size, size, flat_d,
-                        (tap + j) * d_taps, once, size, once,
-                    )  # fmt: skip
-                to = ((n * OH + o) * OW + o0) * C + c0
-                for p in range(o1 - o0):
-                    copy(out, to + p * C, memory, mid + p * size, here)
+                for o in range(last_row if whole else row, last_row):
+                    tap, start, many = down_y[3 * o], down_y[3 * o + 1], down_y[3 * o + 2]
+                    if folds:
+                        radial(
+                            memory, mid, none, lanes, memory, left, long, depth, down_y, o, o + 1,
+                            flat_d, o1 - o0,
+                        )  # fmt: skip
+                    else:
+                        clear(memory, mid, mid + (o1 - o0) * lanes)
+                    for j in range(none if folds else many):
+                        follow(
+                            down_x, downs, downe, memory, mid, lanes, memory,
+                            at + (start + j) % depth * long, lanes, flat_d, (tap + j) * d_taps,
+                            once, lanes, once,
+                        )  # fmt: skip
+                    for p in range(o1 - o0):
+                        q = to + ((o - row) * OW + p) * C + c
+                        copy(out, q, memory, mid + p * lanes, min(lanes, here - c))

@@ -61,10 +61,15 @@ class Cache(caching.FunctionCache):
 
 
 def compiled(function, cache):
-    """Compile on first use, for the types it meets; keep the result in cache(), if that can be."""
+    """Compile on first use, for the types it meets; keep the result in cache(), if that can be.
+
+    Without reference counts, so it cannot make arrays.  Each call would count each array that it
+    takes, atomically, and threads that share one would wait for one another.
+    """
     dispatcher = numba.njit(
-        nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, no_cfunc_wrapper=True
-    )(function)
+        nogil=True, error_model="numpy", fastmath={"contract", "nsz"}, no_cfunc_wrapper=True,
+        _nrt=False,
+    )(function)  # fmt: skip
     # No folder to write to is no error: then each process compiles for itself.
     with contextlib.suppress(RuntimeError):
         dispatcher._cache = cache()

@@ -78,9 +78,9 @@ def _summing(count):
                 fours = (end - begin) // 4 if i_step == run or i_step == 2 * run else 0
                 for _ in range(fours):
                     if i_step == run:
-                        dots(held, x, at, run, 1, 0, out, to, o_step, add)
+                        dots(held, x, at, run, 1, out, to, o_step, add)
                     else:
-                        dots(held, x, at, run, 2, 0, out, to, o_step, add)
+                        dots(held, x, at, run, 2, out, to, o_step, add)
                     to += 4 * o_step
                     at += 4 * i_step
                 for _ in range(begin + 4 * fours, end):
@@ -105,32 +105,9 @@ def twelve_of_four(out, o, o_step, o_pixel, x, i, i_step, x_pixel, run, taps, k,
         for c in range(0, width, lanes):
             to, at = o + p * o_pixel + c, i + p * x_pixel + c
             if i_step == run:
-                dots(held, x, at, run, 1, 0, out, to, o_step, runtime(0))
+                dots(held, x, at, run, 1, out, to, o_step, runtime(0))
             else:
-                dots(held, x, at, run, 2, 0, out, to, o_step, runtime(0))
-
-
-@kernel
-def twelve_folded(out, o, x, i, i_step, run, other, taps, k, pixels, width, add):
-    """`stretch` of pixels side by side, twelve taps, of x[i …] + x[i + other …]."""
-    never_inline()
-    lanes = BYTES // x.itemsize
-    held = hold(taps, k, runtime(1), 12)
-    for begin in range(0, pixels, 64):
-        end = min(pixels, begin + 64)
-        for c in range(0, width, lanes):
-            to, at = o + begin * width + c, i + begin * i_step + c
-            fours = (end - begin) // 4 if i_step == 2 * run else 0
-            for _ in range(fours):
-                dots(held, x, at, run, 2, other, out, to, width, add)
-                to += 4 * width
-                at += 4 * i_step
-            for _ in range(begin + 4 * fours, end):
-                start = load(out, to) if add else zero(x)
-                start = dot(held, x, at, run, start)
-                store(out, to, dot(held, x, at + other, run, start))
-                to += width
-                at += i_step
+                dots(held, x, at, run, 2, out, to, o_step, runtime(0))
 
 
 @kernel

@@ -311,23 +311,21 @@ def dot(typing_context, taps, x, i, run, start):
 
 
 @extending.intrinsic(prefer_literal=True)
-def dots(typing_context, taps, x, i, run, spread, other, a, j, step, add):
+def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
     """Four of `dot` at once: a[j + m·step :] (+)= Σ_k taps[k] · x[i + (k + m·spread)·run :], m < 4.
 
-    What several of them read is loaded once; `spread` is a constant.  If `other` is not the
-    constant 0, what so much further on has the same tap is added to it first.
+    What several of them read is loaded once; `spread` is a constant.
     """
     if not isinstance(spread, types.IntegerLiteral):
         return None
-    alone = isinstance(other, types.IntegerLiteral) and other.literal_value == 0
 
     def code(context, builder, signature, args):
-        held, array, index, stride, _, further, out, start, jump, adds = args
+        held, array, index, stride, _, out, start, jump, adds = args
         vector = _vector(a.dtype)
         align = x.dtype.bitwidth // 8
         places, sums = [], []
         for _ in range(4):
-            places.append(_address(context, builder, signature.args[6], out, start))
+            places.append(_address(context, builder, signature.args[5], out, start))
             start = builder.add(start, jump)
         adds = builder.icmp_signed("!=", adds, adds.type(0))
         before = builder.basic_block
@@ -341,10 +339,6 @@ def dots(typing_context, taps, x, i, run, spread, other, a, j, step, add):
         for k in range(taps.count + 3 * spread.literal_value):
             pointer = _address(context, builder, signature.args[1], array, index)
             value = builder.load(pointer, align=align)
-            if not alone:
-                second = builder.add(index, further)
-                pointer = _address(context, builder, signature.args[1], array, second)
-                value = builder.fadd(value, builder.load(pointer, align=align), flags=_FAST)
             index = builder.add(index, stride)
             for m in range(4):
                 if 0 <= k - m * spread.literal_value < taps.count:
@@ -355,7 +349,62 @@ def dots(typing_context, taps, x, i, run, spread, other, a, j, step, add):
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(taps, x, n, n, spread, other if alone else n, a, n, n, n), code
+    return types.void(taps, x, n, n, spread, a, n, n, n), code
+
+
+@extending.intrinsic(prefer_literal=True)
+def blank(typing_context, a, count):
+    """`count` (a constant) registers of zeros, of numbers like those of the array a."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    taps = TapsType(a.dtype, count.literal_value)
+
+    def code(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(taps), None)
+
+    return taps(a, count), code
+
+
+@extending.intrinsic
+def folded_dots(typing_context, sums, taps, x, i, j):
+    """sums[m] + Σ_k taps[k] · (x[i + 2·(k + m)·lanes :] + x[j + 2·(k + m)·lanes :]), for each m."""
+
+    def code(context, builder, signature, args):
+        totals, held, array, *starts = args
+        totals = [builder.extract_value(totals, m) for m in range(sums.count)]
+        starts = [_address(context, builder, signature.args[2], array, i) for i in starts]
+        for k in range(taps.count + sums.count - 1):
+            both = [builder.gep(start, [ir.IntType(64)(2 * k)]) for start in starts]
+            both = [builder.load(place, align=x.dtype.bitwidth // 8) for place in both]
+            value = builder.fadd(*both, flags=_FAST)
+            for m in range(sums.count):
+                if 0 <= k - m < taps.count:
+                    tap = builder.extract_value(held, k - m)
+                    totals[m] = _multiply_add(builder, tap, value, totals[m])
+        result = ir.Constant(args[0].type, ir.Undefined)
+        for m in range(sums.count):
+            result = builder.insert_value(result, totals[m], m)
+        return result
+
+    n = types.intp
+    return sums(sums, taps, x, n, n), code
+
+
+@extending.intrinsic
+def put_each(typing_context, sums, a, i, step):
+    """a[i + m·step :] = sums[m], for each m."""
+
+    def code(context, builder, signature, args):
+        totals, array, index, stride = args
+        for m in range(sums.count):
+            pointer = _address(context, builder, signature.args[1], array, index)
+            value = builder.extract_value(totals, m)
+            builder.store(value, pointer, align=a.dtype.bitwidth // 8)
+            index = builder.add(index, stride)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(sums, a, n, n), code
 
 
 @extending.intrinsic
@@ -383,6 +432,28 @@ def choose(typing_context, bits, a, b):
         return builder.select(mask, a, b)
 
     return a(types.uint64, a, a), code
+
+
+@extending.intrinsic
+def at_most(typing_context, v, most):
+    """The lesser of two vectors' numbers; where v is NaN, NaN."""
+
+    def code(context, builder, signature, args):
+        v, most = args
+        return builder.select(builder.fcmp_ordered("<", most, v), most, v)
+
+    return v(v, v), code
+
+
+@extending.intrinsic
+def at_least(typing_context, v, least):
+    """The greater of two vectors' numbers; where v is NaN, NaN."""
+
+    def code(context, builder, signature, args):
+        v, least = args
+        return builder.select(builder.fcmp_ordered("<", v, least), least, v)
+
+    return v(v, v), code
 
 
 # Vectors add, subtract and multiply like numbers, and with them.

@@ -15,10 +15,19 @@ holds them to that.  Arrays are flat, with channels innermost.  C' and O' are C 
 whole vectors and to `width`, the channels of a register tile.
 """
 
-import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import LANES, ROWS, add_tile, load, rank1, store, store_tile, zeros
+from minigan.ops.cpu.simd import (
+    LANES,
+    ROWS,
+    add_tile,
+    load,
+    prefetch,
+    rank1,
+    store,
+    store_tile,
+    zeros,
+)
 
 # Between the 36 places of an array: without it, all 36 would compete for one set of the cache.
 PAD = 16
@@ -76,8 +85,9 @@ def transform_weights(first, last, memory, out, w, start, steps, shape, width, u
     """
     _, _, C, O = shape
     blocks, size = (O + width - 1) // width, 7 if up else 6
-    taps = np.zeros(9 * width, w.dtype)
-    half = np.empty(21 * LANES, w.dtype)
+    taps, half = memory[: 9 * width], memory[9 * width : 9 * width + 21 * LANES]
+    for i in range(9 * width):
+        taps[i] = 0
     for block in range(first, last):
         valid = min(width, O - block * width)
         for c in range(C):
@@ -135,13 +145,12 @@ def window(x, n, y, xx, H, W, C, c0, c1, patch, wide):
     for i in range(6):
         for j in range(6):
             p = (i * 6 + j) * wide
-            if 0 <= y + i < H and 0 <= xx + j < W:
-                base = ((n * H + y + i) * W + xx + j) * C + c0
-                for c in range(c1 - c0):
-                    patch[p + c] = x[base + c]
-            else:
-                for c in range(c1 - c0):
-                    patch[p + c] = 0
+            inside = 0 <= y + i < H and 0 <= xx + j < W
+            base = ((n * H + y + i) * W + xx + j) * C + c0
+            for c in range(c1 - c0 if inside else 0):
+                patch[p + c] = x[base + c]
+            for c in range(c1 - c0 if inside else 0, wide):
+                patch[p + c] = 0
     return patch, 0, 6 * wide, wide
 
 
@@ -183,11 +192,12 @@ def forward(
     C_ = (C + LANES - 1) // LANES * LANES
     blocks = (O + width - 1) // width
     O_ = blocks * width
-    patch = np.zeros(36 * C_, x.dtype)
-    half = np.empty(36 * LANES, x.dtype)
     v_step, m_step = tiles * C_ + PAD, tiles * O_ + PAD
     v = memory[: 36 * v_step]
     m = memory[36 * v_step : 36 * (v_step + m_step)]
+    half = memory[36 * (v_step + m_step) : 36 * (v_step + m_step + LANES)]
+    patch = memory[36 * (v_step + m_step + LANES) : 36 * (v_step + m_step + LANES + C_)]
+    ahead = DEEP * width // tiles if C > DEEP else 0
     for task in range(first, last):
         start, here = piece(task, tasks, count)
         for t in range(here):
@@ -205,6 +215,9 @@ def forward(
                         b = (f * blocks + block) * C * width
                         for c in range(c0, min(C, c0 + DEEP)):
                             sums = rank1(sums, v, a + c, C_, u, b + c * width)
+                        # Weights that no cache holds are fetched while those before them are used.
+                        for q in range(t * ahead, (t + ROWS) * ahead, 16):
+                            prefetch(u, b + (c0 + DEEP) * width + q)
                         to = f * m_step + t * O_ + block * width
                         if c0 == 0:
                             store_tile(sums, m, to, O_)
@@ -249,7 +262,7 @@ def place(t, down, across):
 
 @kernel
 def weight_gradient(
-    first, last, memory, x, g, width, du, N, H, W, C, OH, OW, O, Y0, X0, tiles, shares, wide
+    first, last, memory, x, g, width, du, ones, N, H, W, C, OH, OW, O, Y0, X0, tiles, shares, wide
 ):
     """du [shares, 36, C'', O'] = Σ (Bᵀ d B) ⊙ (A ∂Y Aᵀ) over a share of the tiles.
 
@@ -260,13 +273,15 @@ def weight_gradient(
     count = N * down * across
     cuts = (C + wide - 1) // wide
     O_ = (O + width - 1) // width * width
-    patch = np.zeros(36 * wide, x.dtype)
-    flat = np.zeros(16 * O_, x.dtype)
-    half = np.empty(36 * LANES, x.dtype)
     v_step, s_step = tiles * wide + PAD, tiles * O_ + PAD
     v = memory[: 36 * v_step]
     s = memory[36 * v_step : 36 * (v_step + s_step)]
-    ones = np.ones(N * wide, x.dtype)
+    half = memory[36 * (v_step + s_step) : 36 * (v_step + s_step + LANES)]
+    patch = memory[36 * (v_step + s_step + LANES) : 36 * (v_step + s_step + LANES + wide)]
+    end = 36 * (v_step + s_step + LANES + wide)
+    flat = memory[end : end + 16 * O_]
+    for i in range(16 * O_):
+        flat[i] = 0
     for task in range(first, last):
         share, cut = task // cuts, task % cuts
         c0, c1 = cut * wide, min(C, cut * wide + wide)
@@ -328,8 +343,9 @@ def weight_gradient(
 @kernel
 def finish_weight_gradient(first, last, memory, du, shares, C, C_, O, O_, out):
     """out [O, C, 3, 3] = Gᵀ (Σ of the shares) G.  Tasks: LANES channels of O."""
-    total = np.empty(36 * LANES, du.dtype)
-    half = np.empty(18 * LANES, du.dtype)
+    begin = 9 * C * LANES  # after the taps
+    total = memory[begin : begin + 36 * LANES]
+    half = memory[begin + 36 * LANES : begin + 54 * LANES]
     for block in range(first, last):
         o = block * LANES
         for c in range(C):

@@ -11,8 +11,6 @@ products of a tile, those of the outputs of odd place, which are rows of one mat
 Arrays are as in winograd.py.
 """
 
-import numpy as np
-
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.simd import LANES, ROWS, add_tile, load, rank1, store, store_tile, zeros
 from minigan.ops.cpu.winograd import DEEP, PAD, bt, piece, place, six, styled, window
@@ -46,10 +44,11 @@ def forward(
     C_ = (C + LANES - 1) // LANES * LANES
     blocks = (O + width - 1) // width
     O_ = blocks * width
-    patch = np.zeros(36 * C_, x.dtype)
-    half = np.empty(110 * LANES, x.dtype)
-    v = memory[: 121 * tiles * C_ + 49 * PAD]
-    m = memory[v.size : v.size + 121 * tiles * O_ + 49 * PAD]
+    v_size, m_size = 121 * tiles * C_ + 49 * PAD, 121 * tiles * O_ + 49 * PAD
+    v, m = memory[:v_size], memory[v_size : v_size + m_size]
+    half = memory[v_size + m_size : v_size + m_size + 110 * LANES]
+    end = v_size + m_size + 110 * LANES
+    patch = memory[end : end + 36 * C_]
     for task in range(first, last):
         start, here = piece(task, tasks, count)
         for t in range(here):
