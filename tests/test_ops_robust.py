@@ -8,6 +8,7 @@ import sys
 import time
 import tracemalloc
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -326,6 +327,17 @@ def test_a_machine_without_avx2():
         f" {tests!r} + '/test_ops.py', '-k', 'auto or Winograd or winograd or definition']))"
     )
     assert " passed" in run(code, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").stdout
+
+
+def test_kernels_count_no_references():
+    """Or each call would, atomically, for each array: threads that share one would wait."""
+
+    @jit.kernel
+    def makes(n):
+        return np.empty(n)
+
+    with pytest.raises(numba.core.errors.NumbaError):  # without counts there are no new arrays
+        makes(3)
 
 
 def test_each_task_is_done_once_by_whoever_comes(monkeypatch):
