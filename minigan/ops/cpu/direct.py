@@ -33,11 +33,12 @@ def pack(first, last, memory, out, w, start, steps, shape, width, styles, scale)
         valid = min(width, O - block * width)
         for ky in range(KH):
             for kx in range(KW):
-                for c in range(C):
-                    at = start + ky * steps[0] + kx * steps[1] + c * steps[2]
-                    at += block * width * steps[3]
+                at = start + ky * steps[0] + kx * steps[1] + block * width * steps[3]
+                for c0 in range(0, C, 16):  # rows of w may compete for one set of the cache
                     for o in range(valid):
-                        out[to + o] = w[at + o * steps[3]]
+                        for c in range(c0, min(C, c0 + 16)):
+                            out[to + c * width + o] = w[at + c * steps[2] + o * steps[3]]
+                for c in range(C):
                     for o in range(valid if styles.size else 0):
                         out[to + o] *= styles[c] * scale[block * width + o]
                     for o in range(valid, width):

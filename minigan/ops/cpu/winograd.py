@@ -15,7 +15,6 @@ holds them to that.  Arrays are flat, with channels innermost.  C' and O' are C 
 whole vectors and to `width`, the channels of a register tile.
 """
 
-
 from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.simd import (
     LANES,
