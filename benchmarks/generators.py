@@ -214,9 +214,21 @@ def loading():
 
 
 def multiply_adds(res):
-    """Of the convolutions of StyleGAN3-R."""
+    """StyleGAN3-R's: (its convolutions', its filters').
+
+    Filters up meet every up-th sample only, first along y; radial ones have mirrored rows, which
+    may be added first.
+    """
     _, found = stylegan3.schedule(CONFIGS["stylegan3-r"](res))
-    return sum(n.in_channels * n.out_channels * n.kernel**2 * n.in_size**2 for n in found)
+    convolutions = filters = 0
+    for layer in found:
+        size, out, taps = layer.in_size + layer.kernel - 1, layer.out_size, layer.down_taps
+        convolutions += size**2 * layer.kernel**2 * layer.in_channels * layer.out_channels
+        middle = size * layer.up + sum(layer.padding) - layer.up_taps + 1
+        up = (size + middle) * middle * layer.up_taps // layer.up
+        down = (middle + out) * out * taps if layer.critical else out**2 * taps**2 // 2
+        filters += 0 if layer.torgb else layer.out_channels * (up + down)
+    return convolutions, filters
 
 
 def main():
@@ -248,9 +260,10 @@ def main():
     rate = peak_rate()
     print(f"\nAt most {rate / 1e9:.0f} G multiply-adds a second (float32).")
     for res in args.resolution:
-        count = multiply_adds(res)
-        print(f"The convolutions of stylegan3-r, {res}², are {count / 1e9:.0f} G of them: at least "
-              f"{count / rate:.2f} s.")  # fmt: skip
+        convolutions, filters = multiply_adds(res)
+        print(f"stylegan3-r, {res}²: {convolutions / 1e9:.0f} G of them in its convolutions, "
+              f"{filters / 1e9:.0f} G in its filters: at least {convolutions / rate:.2f} and "
+              f"{filters / rate:.2f} s.")  # fmt: skip
     size, one, three, extra = loading()
     print(
         f"\nA .pkl of {size:.0f} MB: its G_ema in {one:.2f} s, all three networks in {three:.2f} s "

@@ -126,6 +126,42 @@ def radial(out, o, o_row, o_pixel, x, i, long, depth, along, begin, end, taps, p
 
 
 @kernel
+def square(
+    out, o, o_row, o_pixel, memory, spare, i, long, depth, across, first, last, along, begin, end,
+    taps, side, folded, pixels, width,
+):  # fmt: skip
+    """The filter down that is no outer product: `width` numbers, of a vector, of each pixel.
+
+    The rows in memory go round, as for `radial`; `folded` says whether the filter is one for it.
+    taps has `side` numbers a row.  spare: where a row of vectors may be.
+    """
+    lanes, none, once = BYTES // memory.itemsize, runtime(0), runtime(1)
+    folds = folded and pixels >= 8
+    for row in range(begin, end):
+        folds = folds and along[3 * row + 2] == 12
+    left = i + across[7 * first + 4] * lanes
+    if folds and width == lanes:
+        radial(out, o, o_row, o_pixel, memory, left, long, depth, along, begin, end, taps, pixels)
+        return
+    for row in range(begin, end):
+        k, start, many = along[3 * row], along[3 * row + 1], along[3 * row + 2]
+        if folds:
+            radial(
+                memory, spare, none, lanes, memory, left, long, depth, along, row, row + 1, taps,
+                pixels,
+            )  # fmt: skip
+        else:
+            clear(memory, spare, spare + pixels * lanes)
+        for j in range(none if folds else many):
+            follow(
+                across, first, last, memory, spare, lanes, memory, i + (start + j) % depth * long,
+                lanes, taps, (k + j) * side, once, lanes, once,
+            )  # fmt: skip
+        for p in range(pixels):
+            copy(out, o + (row - begin) * o_row + p * o_pixel, memory, spare + p * lanes, width)
+
+
+@kernel
 def filtered_lrelu(
     first, last, memory, x, b, fux, fuy, fdx, fdy, out, codes,
     tiles, up_x, up_y, down_x, down_y, N, H, W, C, MH, MW, OH, OW, ux, uy,
@@ -238,34 +274,9 @@ def filtered_lrelu(
                     out, to, OW * C, C, memory, held - base * long, long, size, fdy, once, down_y,
                     row, last_row, once, o1 - o0, here,
                 )  # fmt: skip
-                continue
-            folds = folded and o1 - o0 >= 8
-            for o in range(row, last_row):
-                folds = folds and down_y[3 * o + 2] == 12
-            for c in range(0, here, lanes):
-                at = held + c * pitch - m0 * lanes
-                left = at + down_x[7 * downs + 4] * lanes
-                whole = folds and c + lanes <= here
-                if whole:
-                    radial(
-                        out, to + c, OW * C, C, memory, left, long, depth, down_y, row, last_row,
-                        flat_d, o1 - o0,
-                    )  # fmt: skip
-                for o in range(last_row if whole else row, last_row):
-                    tap, start, many = down_y[3 * o], down_y[3 * o + 1], down_y[3 * o + 2]
-                    if folds:
-                        radial(
-                            memory, mid, none, lanes, memory, left, long, depth, down_y, o, o + 1,
-                            flat_d, o1 - o0,
-                        )  # fmt: skip
-                    else:
-                        clear(memory, mid, mid + (o1 - o0) * lanes)
-                    for j in range(none if folds else many):
-                        follow(
-                            down_x, downs, downe, memory, mid, lanes, memory,
-                            at + (start + j) % depth * long, lanes, flat_d, (tap + j) * d_taps,
-                            once, lanes, once,
-                        )  # fmt: skip
-                    for p in range(o1 - o0):
-                        q = to + ((o - row) * OW + p) * C + c
-                        copy(out, q, memory, mid + p * lanes, min(lanes, here - c))
+            for c in range(0, none if thin else here, lanes):
+                square(
+                    out, to + c, OW * C, C, memory, mid, held + c * pitch - m0 * lanes, long, depth,
+                    down_x, downs, downe, down_y, row, last_row, flat_d, d_taps, folded, o1 - o0,
+                    min(lanes, here - c),
+                )  # fmt: skip
