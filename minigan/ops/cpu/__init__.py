@@ -1,9 +1,9 @@
 """The CPU engine: the functions of `loops.py`, with the same arguments, in Numba.
 
 Read in this order: `simd.py` (registers), `jit.py` (compiling), `direct.py`, `winograd.py` and
-`winograd_up.py` (convolution), `conv.py` (which of them, and the layout), `resample.py`
-(upfirdn2d), `filtered.py` (filtered_lrelu), `pointwise.py` (bias and activation); then `memory.py`
-(what results are written to) and `team.py` (threads).
+`winograd_up.py` (convolution), `conv.py` (which of them, and the layout), `taps.py` (registers
+again), `resample.py` (upfirdn2d), `filtered.py` (filtered_lrelu), `pointwise.py` (bias and
+activation); then `memory.py` (what results are written to) and `team.py` (threads).
 """
 
 import math

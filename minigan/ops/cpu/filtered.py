@@ -5,33 +5,21 @@ import functools
 import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.resample import (
-    PAD,
-    clear,
-    copy,
-    end_of,
-    follow,
-    plan,
-    reach,
-    vertical,
-)
+from minigan.ops.cpu.resample import PAD, clear, copy, end_of, follow, plan, reach, vertical
 from minigan.ops.cpu.simd import (
     BYTES,
     at_least,
     at_most,
-    blank,
     choose,
-    folded_dots,
-    hold,
     load,
     never_inline,
     prefetch,
-    put_each,
     runtime,
     sign_bits,
     store,
     zero,
 )
+from minigan.ops.cpu.taps import blank, folded_dots, hold, put_each
 
 
 @functools.lru_cache(64)

@@ -12,18 +12,8 @@ import math
 import numpy as np
 
 from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import (
-    BYTES,
-    dot,
-    dots,
-    hold,
-    load,
-    never_inline,
-    runtime,
-    store,
-    stream,
-    zero,
-)
+from minigan.ops.cpu.simd import BYTES, load, never_inline, runtime, store, stream, zero
+from minigan.ops.cpu.taps import dot, dots, hold
 
 # Between the rows held: without it they would compete for the same sets of the cache.
 PAD = 16

@@ -17,7 +17,7 @@ from numba import extending, types
 from numba.core import cgutils, config
 
 _IR = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
-_FAST = ("contract", "nsz")
+FAST = ("contract", "nsz")
 
 
 def _vector_bytes():
@@ -50,39 +50,42 @@ class TileType(types.Type):
         super().__init__(name=f"Tile({dtype}, {ROWS} x {VECTORS} x {BYTES})")
 
 
-def _vector(dtype):
+def vector_type(dtype):
+    """LLVM's type of a register of such numbers."""
     return ir.VectorType(_IR[dtype], BYTES * 8 // dtype.bitwidth)
 
 
 @extending.register_model(VectorType)
 class _VectorModel(extending.models.PrimitiveModel):
     def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, _vector(fe_type.dtype))
+        super().__init__(manager, fe_type, vector_type(fe_type.dtype))
 
 
 @extending.register_model(TileType)
 class _TileModel(extending.models.PrimitiveModel):
     def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, ir.ArrayType(_vector(fe_type.dtype), ROWS * VECTORS))
+        super().__init__(manager, fe_type, ir.ArrayType(vector_type(fe_type.dtype), ROWS * VECTORS))
 
 
-def _address(context, builder, array_type, array, index, as_vector=True):
+def address(context, builder, array_type, array, index, as_vector=True):
     """Pointer to array[index]."""
     data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
     pointer = builder.gep(data, [index])
-    return (
-        builder.bitcast(pointer, _vector(array_type.dtype).as_pointer()) if as_vector else pointer
-    )
+    if as_vector:
+        return builder.bitcast(pointer, vector_type(array_type.dtype).as_pointer())
+    return pointer
 
 
-def _splat(builder, scalar, vector):
+def broadcast(builder, scalar, vector):
+    """A vector of this type, each number of it the scalar."""
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.IntType(32)(0))
     mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
     return builder.shuffle_vector(one, ir.Constant(vector, ir.Undefined), mask)
 
 
-def _multiply_add(builder, a, b, c):
-    return builder.fadd(builder.fmul(a, b, flags=_FAST), c, flags=_FAST)
+def multiply_add(builder, a, b, c):
+    """a·b + c, which may become one instruction."""
+    return builder.fadd(builder.fmul(a, b, flags=FAST), c, flags=FAST)
 
 
 @extending.intrinsic
@@ -107,7 +110,7 @@ def load(typing_context, a, i):
     """The vector a[i : i + LANES]."""
 
     def code(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
         return builder.load(pointer, align=a.dtype.bitwidth // 8)
 
     return VectorType(a.dtype)(a, types.intp), code
@@ -118,7 +121,7 @@ def store(typing_context, a, i, v):
     """a[i : i + LANES] = v."""
 
     def code(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
         builder.store(args[2], pointer, align=a.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -130,7 +133,7 @@ def stream(typing_context, a, i, v):
     """`store` that does not go through the cache; a[i] begins a vector's worth of memory."""
 
     def code(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        pointer = address(context, builder, signature.args[0], args[0], args[1])
         done = builder.store(args[2], pointer, align=BYTES)
         done.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
         return context.get_dummy_value()
@@ -143,7 +146,7 @@ def prefetch(typing_context, a, i):
     """Have the memory of a[i] brought to the cache; a[i] need not exist."""
 
     def code(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
+        pointer = address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
         pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, word, word, word])
@@ -159,8 +162,8 @@ def splat(typing_context, a, i):
     """A vector of a[i], a[i], a[i], …"""
 
     def code(context, builder, signature, args):
-        pointer = _address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
-        return _splat(builder, builder.load(pointer), _vector(a.dtype))
+        pointer = address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
+        return broadcast(builder, builder.load(pointer), vector_type(a.dtype))
 
     return VectorType(a.dtype)(a, types.intp), code
 
@@ -170,7 +173,7 @@ def zero(typing_context, a):
     """A vector of zeros, of numbers like those of the array a."""
 
     def code(context, builder, signature, args):
-        return ir.Constant(_vector(a.dtype), None)
+        return ir.Constant(vector_type(a.dtype), None)
 
     return VectorType(a.dtype)(a), code
 
@@ -180,7 +183,7 @@ def fma(typing_context, a, b, c):
     """a·b + c, of vectors."""
 
     def code(context, builder, signature, args):
-        return _multiply_add(builder, *args)
+        return multiply_add(builder, *args)
 
     return a(a, a, a), code
 
@@ -202,20 +205,20 @@ def rank1(typing_context, tile, a, i, step, b, j):
 
     def code(context, builder, signature, args):
         sums, a_array, index, stride, b_array, start = args
-        vector = _vector(tile.dtype)
+        vector = vector_type(tile.dtype)
         lanes = ir.Constant(ir.IntType(64), vector.count)
         row = []
         for _ in range(VECTORS):
-            pointer = _address(context, builder, signature.args[4], b_array, start)
+            pointer = address(context, builder, signature.args[4], b_array, start)
             row.append(builder.load(pointer, align=tile.dtype.bitwidth // 8))
             start = builder.add(start, lanes)
         for m in range(ROWS):
-            pointer = _address(context, builder, signature.args[1], a_array, index, False)
-            factor = _splat(builder, builder.load(pointer), vector)
+            pointer = address(context, builder, signature.args[1], a_array, index, False)
+            factor = broadcast(builder, builder.load(pointer), vector)
             for n in range(VECTORS):
                 place = m * VECTORS + n
                 old = builder.extract_value(sums, place)
-                new = _multiply_add(builder, factor, row[n], old)
+                new = multiply_add(builder, factor, row[n], old)
                 sums = builder.insert_value(sums, new, place)
             index = builder.add(index, stride)
         return sums
@@ -229,11 +232,11 @@ def store_tile(typing_context, tile, a, i, step):
 
     def code(context, builder, signature, args):
         sums, array, index, stride = args
-        vector = _vector(tile.dtype)
+        vector = vector_type(tile.dtype)
         for m in range(ROWS):
             for n in range(VECTORS):
                 place = builder.add(index, ir.Constant(ir.IntType(64), n * vector.count))
-                pointer = _address(context, builder, signature.args[1], array, place)
+                pointer = address(context, builder, signature.args[1], array, place)
                 value = builder.extract_value(sums, m * VECTORS + n)
                 builder.store(value, pointer, align=tile.dtype.bitwidth // 8)
             index = builder.add(index, stride)
@@ -248,163 +251,18 @@ def add_tile(typing_context, tile, a, i, step):
 
     def code(context, builder, signature, args):
         sums, array, index, stride = args
-        vector = _vector(tile.dtype)
+        vector = vector_type(tile.dtype)
         for m in range(ROWS):
             for n in range(VECTORS):
                 place = builder.add(index, ir.Constant(ir.IntType(64), n * vector.count))
-                pointer = _address(context, builder, signature.args[1], array, place)
+                pointer = address(context, builder, signature.args[1], array, place)
                 old = builder.load(pointer, align=tile.dtype.bitwidth // 8)
-                new = builder.fadd(builder.extract_value(sums, m * VECTORS + n), old, flags=_FAST)
+                new = builder.fadd(builder.extract_value(sums, m * VECTORS + n), old, flags=FAST)
                 builder.store(new, pointer, align=tile.dtype.bitwidth // 8)
             index = builder.add(index, stride)
         return context.get_dummy_value()
 
     return types.void(tile, a, types.intp, types.intp), code
-
-
-class TapsType(types.Type):
-    def __init__(self, dtype, count):
-        self.dtype, self.count = dtype, count
-        super().__init__(name=f"Taps({dtype}, {count})")
-
-
-@extending.register_model(TapsType)
-class _TapsModel(extending.models.PrimitiveModel):
-    def __init__(self, manager, fe_type):
-        super().__init__(manager, fe_type, ir.ArrayType(_vector(fe_type.dtype), fe_type.count))
-
-
-@extending.intrinsic(prefer_literal=True)
-def hold(typing_context, a, i, step, count):
-    """Registers of a[i], a[i + step], …, `count` (a constant) of them."""
-    if not isinstance(count, types.IntegerLiteral):
-        return None
-    taps = TapsType(a.dtype, count.literal_value)
-
-    def code(context, builder, signature, args):
-        array, index, stride, _ = args
-        held = ir.Constant(context.get_value_type(taps), ir.Undefined)
-        for place in range(taps.count):
-            pointer = _address(context, builder, signature.args[0], array, index, False)
-            splatted = _splat(builder, builder.load(pointer), _vector(a.dtype))
-            held = builder.insert_value(held, splatted, place)
-            index = builder.add(index, stride)
-        return held
-
-    return taps(a, types.intp, types.intp, count), code
-
-
-@extending.intrinsic
-def dot(typing_context, taps, x, i, run, start):
-    """start + Σ_j taps[j] · x[i + j·run : … + LANES], a vector."""
-
-    def code(context, builder, signature, args):
-        held, array, index, stride, total = args
-        for place in range(taps.count):
-            pointer = _address(context, builder, signature.args[1], array, index)
-            value = builder.load(pointer, align=x.dtype.bitwidth // 8)
-            total = _multiply_add(builder, builder.extract_value(held, place), value, total)
-            index = builder.add(index, stride)
-        return total
-
-    return start(taps, x, types.intp, types.intp, start), code
-
-
-@extending.intrinsic(prefer_literal=True)
-def dots(typing_context, taps, x, i, run, spread, a, j, step, add):
-    """Four of `dot` at once: a[j + m·step :] (+)= Σ_k taps[k] · x[i + (k + m·spread)·run :], m < 4.
-
-    What several of them read is loaded once; `spread` is a constant.
-    """
-    if not isinstance(spread, types.IntegerLiteral):
-        return None
-
-    def code(context, builder, signature, args):
-        held, array, index, stride, _, out, start, jump, adds = args
-        vector = _vector(a.dtype)
-        align = x.dtype.bitwidth // 8
-        places, sums = [], []
-        for _ in range(4):
-            places.append(_address(context, builder, signature.args[5], out, start))
-            start = builder.add(start, jump)
-        adds = builder.icmp_signed("!=", adds, adds.type(0))
-        before = builder.basic_block
-        with builder.if_then(adds):
-            old = [builder.load(place, align=align) for place in places]
-            inside = builder.basic_block
-        for value in old:
-            sums.append(builder.phi(vector))
-            sums[-1].add_incoming(ir.Constant(vector, None), before)
-            sums[-1].add_incoming(value, inside)
-        for k in range(taps.count + 3 * spread.literal_value):
-            pointer = _address(context, builder, signature.args[1], array, index)
-            value = builder.load(pointer, align=align)
-            index = builder.add(index, stride)
-            for m in range(4):
-                if 0 <= k - m * spread.literal_value < taps.count:
-                    tap = builder.extract_value(held, k - m * spread.literal_value)
-                    sums[m] = _multiply_add(builder, tap, value, sums[m])
-        for place, total in zip(places, sums, strict=True):
-            builder.store(total, place, align=align)
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(taps, x, n, n, spread, a, n, n, n), code
-
-
-@extending.intrinsic(prefer_literal=True)
-def blank(typing_context, a, count):
-    """`count` (a constant) registers of zeros, of numbers like those of the array a."""
-    if not isinstance(count, types.IntegerLiteral):
-        return None
-    taps = TapsType(a.dtype, count.literal_value)
-
-    def code(context, builder, signature, args):
-        return ir.Constant(context.get_value_type(taps), None)
-
-    return taps(a, count), code
-
-
-@extending.intrinsic
-def folded_dots(typing_context, sums, taps, x, i, j):
-    """sums[m] + Σ_k taps[k] · (x[i + 2·(k + m)·lanes :] + x[j + 2·(k + m)·lanes :]), for each m."""
-
-    def code(context, builder, signature, args):
-        totals, held, array, *starts = args
-        totals = [builder.extract_value(totals, m) for m in range(sums.count)]
-        starts = [_address(context, builder, signature.args[2], array, i) for i in starts]
-        for k in range(taps.count + sums.count - 1):
-            both = [builder.gep(start, [ir.IntType(64)(2 * k)]) for start in starts]
-            both = [builder.load(place, align=x.dtype.bitwidth // 8) for place in both]
-            value = builder.fadd(*both, flags=_FAST)
-            for m in range(sums.count):
-                if 0 <= k - m < taps.count:
-                    tap = builder.extract_value(held, k - m)
-                    totals[m] = _multiply_add(builder, tap, value, totals[m])
-        result = ir.Constant(args[0].type, ir.Undefined)
-        for m in range(sums.count):
-            result = builder.insert_value(result, totals[m], m)
-        return result
-
-    n = types.intp
-    return sums(sums, taps, x, n, n), code
-
-
-@extending.intrinsic
-def put_each(typing_context, sums, a, i, step):
-    """a[i + m·step :] = sums[m], for each m."""
-
-    def code(context, builder, signature, args):
-        totals, array, index, stride = args
-        for m in range(sums.count):
-            pointer = _address(context, builder, signature.args[1], array, index)
-            value = builder.extract_value(totals, m)
-            builder.store(value, pointer, align=a.dtype.bitwidth // 8)
-            index = builder.add(index, stride)
-        return context.get_dummy_value()
-
-    n = types.intp
-    return types.void(sums, a, n, n), code
 
 
 @extending.intrinsic
@@ -476,9 +334,9 @@ def _operator(symbol, instruction):
         for kind, value in zip(signature.args, args, strict=True):
             if not isinstance(kind, VectorType):
                 value = context.cast(builder, value, kind, vector.dtype)
-                value = _splat(builder, value, _vector(vector.dtype))
+                value = broadcast(builder, value, vector_type(vector.dtype))
             both.append(value)
-        return getattr(builder, instruction)(*both, flags=_FAST)
+        return getattr(builder, instruction)(*both, flags=FAST)
 
     for kinds in ((VectorType, VectorType), (VectorType, types.Number), (types.Number, VectorType)):
         extending.lower_builtin(symbol, *kinds)(code)
