@@ -171,8 +171,7 @@ def _filtered(x, b, codes, fu, fd, up, down, padding, after, gain, slope, clamp,
         codes = np.empty((N, MH, MW, -(-C // 32)) if mode else (0, 0, 0, 0), np.uint64)
     lanes = BYTES // x.itemsize
     wide = min(-(-C // lanes) * lanes, 32)
-    # What is held for a filter down that is no outer product is wider: narrower tiles keep it in
-    # the cache.
+    # For a filter down that is no outer product, more of each row is held: so tiles are narrower.
     most = 96 if fdy.size else 64
     tiles, up_x, down_x = filtered.tiles(OW, MW, utx, dtx, up[0], down[0], x0, after[0], most)
     # One band an image, or more where images, tiles and channels would not occupy the cores.

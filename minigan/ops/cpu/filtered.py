@@ -8,8 +8,6 @@ from minigan.ops.cpu.jit import kernel
 from minigan.ops.cpu.resample import PAD, clear, copy, end_of, follow, plan, reach, vertical
 from minigan.ops.cpu.simd import (
     BYTES,
-    at_least,
-    at_most,
     choose,
     load,
     never_inline,
@@ -17,6 +15,7 @@ from minigan.ops.cpu.simd import (
     runtime,
     sign_bits,
     store,
+    where_less,
     zero,
 )
 from minigan.ops.cpu.taps import blank, folded_dots, hold, put_each
@@ -62,7 +61,8 @@ def lrelu(line, first, pixels, size, chunk, pitch, gain, slope, clamp, codes, at
                 v = load(line, i)
                 v = v * choose(sign_bits(v), steep, plain)
                 if clamp >= 0:
-                    v = at_least(at_most(v, most), least)
+                    v = where_less(most, v, most, v)  # NaN stays
+                    v = where_less(v, least, least, v)
                 store(line, i, v)
         return
     for p in range(pixels):

@@ -293,25 +293,14 @@ def choose(typing_context, bits, a, b):
 
 
 @extending.intrinsic
-def at_most(typing_context, v, most):
-    """The lesser of two vectors' numbers; where v is NaN, NaN."""
+def where_less(typing_context, a, b, yes, no):
+    """A vector of yes[i] where a[i] < b[i], and no[i] elsewhere, also where one of them is NaN."""
 
     def code(context, builder, signature, args):
-        v, most = args
-        return builder.select(builder.fcmp_ordered("<", most, v), most, v)
+        a, b, yes, no = args
+        return builder.select(builder.fcmp_ordered("<", a, b), yes, no)
 
-    return v(v, v), code
-
-
-@extending.intrinsic
-def at_least(typing_context, v, least):
-    """The greater of two vectors' numbers; where v is NaN, NaN."""
-
-    def code(context, builder, signature, args):
-        v, least = args
-        return builder.select(builder.fcmp_ordered("<", v, least), least, v)
-
-    return v(v, v), code
+    return a(a, a, a, a), code
 
 
 # Vectors add, subtract and multiply like numbers, and with them.

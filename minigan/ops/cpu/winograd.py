@@ -85,8 +85,7 @@ def transform_weights(first, last, memory, out, w, start, steps, shape, width, u
     _, _, C, O = shape
     blocks, size = (O + width - 1) // width, 7 if up else 6
     taps, half = memory[: 9 * width], memory[9 * width : 9 * width + 21 * LANES]
-    for i in range(9 * width):
-        taps[i] = 0
+    taps[:] = 0
     for block in range(first, last):
         valid = min(width, O - block * width)
         for c in range(C):
@@ -279,8 +278,7 @@ def weight_gradient(
     patch = memory[36 * (v_step + s_step + LANES) : 36 * (v_step + s_step + LANES + wide)]
     end = 36 * (v_step + s_step + LANES + wide)
     flat = memory[end : end + 16 * O_]
-    for i in range(16 * O_):
-        flat[i] = 0
+    flat[:] = 0
     for task in range(first, last):
         share, cut = task // cuts, task % cuts
         c0, c1 = cut * wide, min(C, cut * wide + wide)
