@@ -6,8 +6,9 @@
 // instead of sometimes happening: an index outside an array, shared memory read before it was written
 // or before what was sent there was awaited, several numbers read at once from an odd place, two
 // threads that touch a number between the same two barriers when one of them writes (a race), two
-// blocks that write to one place, a barrier or shuffle that some threads never reach.  The first such
-// fault ends the launch, with its place.
+// blocks that write to one place, a barrier or shuffle that some threads never reach; shared memory
+// that tensor cores were not shown, or that changes while they read it.  The first such fault ends the
+// launch, with its place.
 #define EMULATED
 #include <ucontext.h>
 
@@ -139,7 +140,10 @@ template <class T> struct Out {
 template <class T> struct Cell {  // a number of shared memory, and who touched it last, and when
     T value;
     int32_t writer, written, reader, read;  // epochs count from 1; a reader of −1: several
+    int32_t products;                       // so many that are under way read it
 };
+
+inline int shown[MOST];  // the epoch until which tensor cores see what a thread has written
 
 template <class T> struct Shared {
     Cell<T>* cells;
@@ -164,9 +168,12 @@ template <class T> struct Shared {
             if (cell.read == epoch && cell.reader != current)
                 fail("race: shared number " + std::to_string(i) +
                      " written while another thread reads it");
+            if (cell.products)
+                fail("race: shared number " + std::to_string(i) + " written while a product reads it");
         }
         void operator=(T v) const {
             claim();
+            if (shown[current] == epoch) --shown[current];
             cell.value = v, cell.writer = current, cell.written = epoch;
             ++report->shared_writes;
         }
@@ -193,8 +200,19 @@ template <class T> Shared<T> shared(size_t which, int64_t size) {
     return {reinterpret_cast<Cell<T>*>(bytes.data()), size, 0};
 }
 
+// What tensor cores add up while their warps go on, and what they read for it.
+struct Product {
+    float* sums;
+    std::vector<float> added;
+    std::vector<int32_t*> reads;
+};
+inline std::vector<std::vector<Product>> products[MOST];  // by each thread, in groups
+
 inline void start() {
     body(body_argument);
+    for (auto& group : products[current]) {
+        if (!group.empty()) fail("a product that is never awaited");
+    }
     threads[current].waiting = FINISHED;
     --live;
     for (;;) leave();
@@ -230,7 +248,7 @@ inline void run_block(bool backwards) {
     for (int i = 0; i < count; ++i) {
         auto& thread = threads[i];
         thread.waiting = NOTHING, thread.turn = 0;
-        sent[i].assign(1, {});
+        sent[i].assign(1, {}), products[i].assign(1, {}), shown[i] = 0;
         thread.index = {i % block_size.x, i / block_size.x % block_size.y,
                         i / block_size.x / block_size.y};
         getcontext(&thread.context);
@@ -450,3 +468,59 @@ template <bool HALF> void mma(float* c, const unsigned* a, const unsigned* b) {
 
 static inline void mma_tf32(float* c, const unsigned* a, const unsigned* b) { mma<false>(c, a, b); }
 static inline void mma_f16(float* c, const unsigned* a, const unsigned* b) { mma<true>(c, a, b); }
+
+// ---- products of a warpgroup --------------------------------------------------------------------
+
+static inline void show_to_warpgroups() { emulator::shown[emulator::current] = emulator::epoch; }
+static inline void open_products() {}
+static inline void close_products() { emulator::products[emulator::current].emplace_back(); }
+
+// The sums appear when they are awaited, as late as a GPU could have them; what they are made of may
+// not change until then.
+template <bool HALF>
+void begin_product(float* sums, emulator::Shared<unsigned> memory, int a, int b) {
+    using namespace emulator;
+    aligned<4>(memory, a), aligned<4>(memory, b);
+    Product product{sums, std::vector<float>(64), {}};
+    // Word k of a row of 64 bytes: bits 4 and 5 of its address are changed by bits 7 and 8.
+    auto words_of = [&](int tile, int row, unsigned* words) {
+        for (int k = 0; k < 8; ++k) {
+            int64_t at = (memory.start + tile + row * 16 + k) * 4;
+            auto place = memory[(at ^ (at >> 7 & 3) << 4) / 4 - memory.start];
+            words[k] = place;
+            if (shown[place.cell.writer] < place.cell.written)
+                fail("shared number " + std::to_string(place.i) + " not shown to tensor cores");
+            ++place.cell.products;
+            product.reads.push_back(&place.cell.products);
+        }
+    };
+    int g = lane() / 4, t = lane() % 4, first = current / 32 % 4 * 16;
+    unsigned rows[2][8], column[8];
+    words_of(a, first + g, rows[0]), words_of(a, first + g + 8, rows[1]);
+    for (int n = 0; n < 32; ++n) {
+        words_of(b, n / 2 * 8 + 2 * t + n % 2, column);
+        for (int m = 0; m < 2; ++m) {
+            float& sum = product.added[n / 2 * 4 + m * 2 + n % 2];
+            for (int k = 0; k < 8; ++k) {
+                if (HALF) {
+                    sum += from_f16(rows[m][k] & 0xffff) * from_f16(column[k] & 0xffff);
+                    sum += from_f16(rows[m][k] >> 16) * from_f16(column[k] >> 16);
+                } else {
+                    sum += as_float(rows[m][k]) * as_float(column[k]);
+                }
+            }
+        }
+    }
+    products[current].back().push_back(std::move(product));
+}
+
+template <int N, int COUNT> void await_products_but(float*) {
+    auto& groups = emulator::products[emulator::current];  // the last is still open
+    while (groups.size() > N + 1) {
+        for (auto& product : groups.front()) {
+            for (int k = 0; k < COUNT; ++k) product.sums[k] += product.added[k];
+            for (int32_t* reads : product.reads) --*reads;
+        }
+        groups.erase(groups.begin());
+    }
+}

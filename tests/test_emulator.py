@@ -209,6 +209,95 @@ def test_the_twins_multiply(half, rng):
     assert np.array_equal(c.reshape(16, 8), (a.astype(np.float32) @ b.T.astype(np.float32)))
 
 
+WARPGROUPS = r"""
+KERNEL void warpgroup_product(In<unsigned> a, In<unsigned> b, Out<float> c, int half) {
+    // A warpgroup multiplies 64 rows of 8 words by 128 rows of 8 words, as `place` lays them.
+    Shared<unsigned> memory = dynamic_shared<unsigned>();
+    constexpr int A = 64 * WORDS;  // b lies behind a
+    for (int row = threadIdx.x; row < 192; row += 128) {
+        for (int word = 0; word < 8; ++word) {
+            unsigned v = row < 64 ? a[row * 8 + word] : b[(row - 64) * 8 + word];
+            memory[place(row, SKIP / 4 + word / 4) + word % 4] = v;
+        }
+    }
+    show_to_warpgroups();
+    __syncthreads();
+    float sums[64];
+    for (int k = 0; k < 64; ++k) sums[k] = 1;
+    open_products();
+    if (half) begin_product<true>(sums, memory, SKIP, A + SKIP);
+    else begin_product<false>(sums, memory, SKIP, A + SKIP);
+    close_products();
+    await_products_but<0, 64>(sums);
+    int row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    for (int k = 0; k < 64; ++k) c[(row + k / 2 % 2 * 8) * 128 + k / 4 * 8 + column + k % 2] = sums[k];
+}
+// How it can go wrong: 1: not shown; 2: shown before it was written; 3: written while a product reads it;
+// 4: never awaited; 5: shown, but no barrier; 6: the sums are used too early; else not at all.
+KERNEL void careless_warpgroup(In<unsigned> x, Out<float> y, int how) {
+    Shared<unsigned> memory = dynamic_shared<unsigned>();
+    if (how == 2) show_to_warpgroups();
+    for (int k = 0; k < 24; ++k) memory[threadIdx.x * 24 + k] = x[k];
+    if (how != 1 && how != 2) show_to_warpgroups();
+    if (how != 5) __syncthreads();
+    float sums[64] = {};
+    open_products();
+    begin_product<true>(sums, memory, 0, 64 * WORDS);
+    close_products();
+    if (how == 3) {
+        __syncthreads();
+        memory[threadIdx.x * 24] = 0;
+    }
+    if (how == 6) y[threadIdx.x] = sums[0];
+    if (how != 4) await_products_but<0, 64>(sums);
+    if (how != 6) y[threadIdx.x] = sums[0];
+}
+"""
+
+
+def warpgroup_kernels(skip):
+    shared = [(launch.FOLDER / name).read_text() for name in ("common.cuh", "tensor.cuh")]
+    return emulator.build(
+        "\n".join([*shared, f"constexpr int SKIP = {skip};", WARPGROUPS]), "float"
+    )
+
+
+@pytest.mark.parametrize("skip", [0, 8])  # the first or the second eight words of a row
+@pytest.mark.parametrize("half", [0, 1])
+def test_the_twins_of_warpgroups_multiply(half, skip, rng):
+    kernels = warpgroup_kernels(skip)
+    kind, words = (np.float16, 16) if half else (np.float32, 8)
+    a, b = (rng.integers(-9, 9, (rows, words)).astype(kind) for rows in (64, 128))
+    c = np.full(64 * 128, np.nan, np.float32)
+    given = [np.ascontiguousarray(m).view(np.uint32).ravel() for m in (a, b)]
+    kernels["warpgroup_product"]((1, 1, 1), (128, 1, 1), [*given, c, np.int32(half)], shared=4 * 192 * 16)  # fmt: skip
+    assert np.array_equal(c.reshape(64, 128), 1 + a.astype(np.float32) @ b.T.astype(np.float32))
+
+
+CARELESS = {
+    0: None,
+    1: "shared number .* not shown to tensor cores",
+    2: "shared number .* not shown to tensor cores",
+    3: "race: shared number .* written while a product reads it",
+    4: "a product that is never awaited",
+    5: "race: shared number .* read while thread .* writes it|never written",
+    6: None,
+}
+
+
+@pytest.mark.parametrize("how", CARELESS)
+def test_faults_of_warpgroups_are_found(how):
+    kernels = warpgroup_kernels(0)
+    x, y = np.full(24, 0x3C003C00, np.uint32), np.full(128, np.nan, np.float32)  # pairs of 1
+    run = lambda: kernels["careless_warpgroup"]((1, 1, 1), (128, 1, 1), [x, y, np.int32(how)], shared=4 * 192 * 16)  # noqa: E731  # fmt: skip
+    if CARELESS[how]:
+        with pytest.raises(emulator.Fault, match=CARELESS[how]):
+            run()
+    else:
+        run()
+        assert set(y) == {0.0 if how == 6 else 16.0}  # too early, the sums are what they were
+
+
 def test_matrices_come_as_a_warp_wants_them():
     """Lane 4 g + t has word t of row g of each (PTX manual, ldmatrix)."""
     kernels = emulator.build(ROUNDING, "float")

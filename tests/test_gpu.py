@@ -109,6 +109,78 @@ def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
         near(y, exact, bound)
 
 
+@pytest.fixture
+def warpgroups(monkeypatch):
+    """Convolutions on tensor cores by warpgroups, which only compute capability 9.0 has."""
+    from minigan.ops.gpu import conv, launch
+
+    if arrays.current == "emulator":
+        from emulator.cupy import settings
+
+        monkeypatch.setattr(settings, "capability", "90")
+        launch._capability.cache_clear()
+    elif launch.capability() != 90:
+        pytest.skip("no GPU of compute capability 9.0")
+    monkeypatch.setattr(conv, "WARPGROUPS", True)
+    used = []
+    start = conv.launch
+    monkeypatch.setattr(conv, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
+    yield used
+    if arrays.current == "emulator":
+        launch._capability.cache_clear()
+
+
+@pytest.mark.parametrize("sizes", [
+    (1, 33, 130, 3, 5, (1, 1), 1),  # outputs: more than a tile of 128
+    (2, 70, 65, 6, 7, (3, 3), 1),  # several steps, and pixels of two images in a tile
+    (1, 64, 40, 16, 20, (3, 1), 1),  # several tiles of pixels; outputs: less than a tile of 64
+    (1, 6, 80, 12, 13, (2, 3), 2),
+])  # fmt: skip
+@pytest.mark.parametrize("splits", [1, 6])
+@pytest.mark.parametrize("way", ["tf32", "fp16"])
+def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgroups):
+    n, c, o, h, w, size, groups = sizes
+    by(monkeypatch, way, splits)
+    x = 100 * rng.standard_normal((n, c, h, w), dtype=np.float32)
+    weight = 1e-4 * rng.standard_normal((o, c // groups, *size), dtype=np.float32)
+    styles = rng.standard_normal((n, c), dtype=np.float32)
+    back = rng.standard_normal((c, o // groups, *size), dtype=np.float32)
+    finish = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
+
+    def results(dtype):
+        a, b, s, k = (v.astype(dtype) for v in (x, weight, styles, back))
+        end = finish | {"b": finish["b"].astype(dtype)}
+        yield ops.conv2d(a, b, 1, [1, 0, -1, 2], groups, s, end)
+        yield ops.conv2d(a, b, 1, 1, groups)
+        yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
+
+    with ops.engine("loops"):
+        expected = list(results(np.float64))
+    with ops.precision(way):
+        got = list(results(np.float32))
+    sums = [kernel for kernel in warpgroups if kernel.startswith("conv_")]
+    assert sums and all("warpgroup" in kernel for kernel in sums)
+    for y, exact in zip(got, expected, strict=True):
+        near(y, exact, 1e-3)
+
+
+def test_warpgroups_are_not_chosen_unasked(rng, monkeypatch, warpgroups):
+    """Nor where a GPU has none, nor for tiles of 32 outputs."""
+    from minigan.ops.gpu import conv
+
+    x, wide, narrow = (rng.standard_normal(s, dtype=np.float32) for s in ((1, 16, 8, 8), (40, 16, 3, 3), (32, 16, 3, 3)))  # fmt: skip
+    with ops.precision("fp16"):
+        ops.conv2d(x, wide)
+        ops.conv2d(x, narrow)
+        monkeypatch.setattr(conv, "WARPGROUPS", False)
+        ops.conv2d(x, wide)
+        monkeypatch.setattr(conv, "WARPGROUPS", True)
+        monkeypatch.setattr(conv, "capability", lambda: 100)
+        ops.conv2d(x, wide)
+    sums = [kernel for kernel in warpgroups if kernel.startswith("conv_")]
+    assert sums == ["conv_f16_64_warpgroup", "conv_f16_32", "conv_f16_64", "conv_f16_64"]
+
+
 @pytest.mark.parametrize("way", ["tiled", "wide", "tf32", "fp16"])
 def test_neighbours_that_do_not_lie_side_by_side(way, rng, monkeypatch):
     """A transposed convolution writes every second pixel, in rows whose length is a multiple of 4."""

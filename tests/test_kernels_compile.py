@@ -35,27 +35,30 @@ def nvrtc():
     return nvrtc
 
 
-def by_nvrtc(text, arch, options):
+def by_nvrtc(text, arch, options, kind="CUBIN"):
     program = nvrtc().createProgram(text, "kernels.cu", [], [])
     try:
-        nvrtc().compileProgram(program, (f"-arch={arch}", *options))
-        return nvrtc().getCUBIN(program)
+        # With CuPy's own option, without which NVRTC before 13.5 refuses lambdas
+        always = ("--device-as-default-execution-space",)
+        nvrtc().compileProgram(program, (f"-arch={arch}", *options, *always))
+        made = getattr(nvrtc(), f"get{kind}")(program)
+        return made if isinstance(made, bytes) else made.encode()
     except RuntimeError:
         raise AssertionError(nvrtc().getProgramLog(program)) from None
     finally:
         nvrtc().destroyProgram(program)
 
 
-def by_nvcc(text, arch, options, folder):
-    source, cubin = folder / "kernels.cu", folder / "kernels.cubin"
+def by_nvcc(text, arch, options, folder, kind="cubin"):
+    source, made = folder / "kernels.cu", folder / "kernels.out"
     source.write_text(text)
-    command = ["nvcc", f"-arch={arch}", "-cubin", *options, str(source), "-o", str(cubin)]
+    command = ["nvcc", f"-arch={arch}", f"-{kind}", *options, str(source), "-o", str(made)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[:4000]
-    return cubin.read_bytes()
+    return made.read_bytes()
 
 
-@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_90a"])
 @pytest.mark.parametrize("file, dtype", CASES)
 def test_kernels_compile(file, dtype, arch, tmp_path):
     text, options = launch.source(file), launch.options(dtype)
@@ -67,6 +70,31 @@ def test_kernels_compile(file, dtype, arch, tmp_path):
         pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc) and no nvcc")
     names = kernel_names(text)
     assert names and all(name.encode() in cubin for name in names)
+
+
+def test_warpgroups_compile_for_the_chip_that_has_them(tmp_path):
+    """As code for sm_90a alone; elsewhere those kernels are there, and multiply nothing."""
+    text, options = launch.source("conv_tensor"), launch.options(np.float32)
+    kinds = [b"wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16", b"wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32"]  # fmt: skip
+    for arch, there in (("compute_90a", True), ("compute_90", False)):
+        if nvrtc():
+            made = by_nvrtc(text, arch, options, kind="PTX")
+        elif shutil.which("nvcc"):
+            made = by_nvcc(text, arch, options, tmp_path, kind="ptx")
+        else:
+            pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc) and no nvcc")
+        assert all((kind in made) == there for kind in kinds)
+
+
+def test_a_chip_is_named_beside_the_one_that_cupy_names():
+    """CuPy adds -arch=sm_90 to the options, whatever they are: NVRTC follows -arch=sm_90a."""
+    if not nvrtc():
+        pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc)")
+    text, options = launch.source("conv_tensor"), launch.options(np.float32)
+    alone = by_nvrtc(text, "sm_90a", options)
+    assert by_nvrtc(text, "sm_90", ("-arch=sm_90a", *options)) == alone
+    assert by_nvrtc(text, "sm_90a", (*options, "-arch=sm_90")) == alone
+    assert by_nvrtc(text, "sm_90", options) != alone
 
 
 def test_a_syntax_error_is_found(tmp_path):

@@ -14,7 +14,7 @@ template <class T> using In = const T* __restrict__;  // global memory, read; ma
 template <class T> using Out = T* __restrict__;       // global memory, written; may be null
 template <class T> using Shared = T*;
 template <class T = real> DEVICE Shared<T> dynamic_shared() {  // of a block, size given at the launch
-    extern __shared__ __align__(16) unsigned char memory[];
+    extern __shared__ __align__(1024) unsigned char memory[];
     return reinterpret_cast<T*>(memory);
 }
 template <int N> struct __align__(sizeof(real) * N < 16 ? sizeof(real) * N : 16) Some {

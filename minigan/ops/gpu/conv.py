@@ -22,7 +22,10 @@ from minigan.ops.gpu.launch import (
 from minigan.ops.gpu.pointwise import summed
 from minigan.ops.switch import chosen_precision
 
-WORDS, STAGES = 16, 3  # of conv_tensor.cu: words in a slice of channels, steps in shared memory
+# What `pytest -m gpu` has not yet shown on a GPU of compute capability 9.0 stays off: products by
+# warpgroups (tensor.cuh).
+WARPGROUPS = False
+WORDS = 16  # of conv_tensor.cu: words in a slice of channels
 PIXELS = 128  # of a block of pack_image, and of a tile on tensor cores
 
 
@@ -36,14 +39,16 @@ class Tile:
     columns: int
     step: int
     threads: int
+    stages: int = 0  # of conv_tensor.cu: steps in shared memory
 
     @property
     def shared(self):
         """Bytes of dynamic shared memory."""
-        return 4 * WORDS * STAGES * (PIXELS + self.rows) if self.file == "conv_tensor" else 0
+        return 4 * WORDS * self.stages * (PIXELS + self.rows)
 
 
 TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv_tensor.cu's blocks
+GROUPED = ((64, 128, "warpgroup"), (128, 256, "warpgroups"))
 FORWARD = {  # those of a kind are for different numbers of outputs
     "tiled": [Tile("conv_tiled", "conv_tiled", 64, 64, 16, 256)],
     "wide": [
@@ -51,8 +56,12 @@ FORWARD = {  # those of a kind are for different numbers of outputs
         Tile("conv_tiled", "conv_wide_64", 64, 128, 8, 128),
         Tile("conv_tiled", "conv_wide_128", 128, 128, 8, 256),
     ],
-    "tf32": [Tile("conv_tensor", f"conv_tf32_{n}", n, PIXELS, 16, t) for n, t in TENSOR],
-    "fp16": [Tile("conv_tensor", f"conv_f16_{n}", n, PIXELS, 32, t) for n, t in TENSOR],
+    "tf32": [Tile("conv_tensor", f"conv_tf32_{n}", n, PIXELS, 16, t, 3) for n, t in TENSOR],
+    "fp16": [Tile("conv_tensor", f"conv_f16_{n}", n, PIXELS, 32, t, 3) for n, t in TENSOR],
+}
+BY_WARPGROUPS = {
+    "tf32": [Tile("conv_tensor", f"conv_tf32_{n}_{g}", n, PIXELS, 16, t, 4) for n, t, g in GROUPED],
+    "fp16": [Tile("conv_tensor", f"conv_f16_{n}_{g}", n, PIXELS, 32, t, 4) for n, t, g in GROUPED],
 }
 GRADIENT = {  # rows: outputs; columns: channels; step: pixels
     "tiled": Tile("conv_tiled", "weight_gradient_tiled", 64, 64, 16, 256),
@@ -104,7 +113,10 @@ def _tile(way, O):
     """The narrowest tile that has room for all outputs, or the widest; None: no tiles."""
     if way not in FORWARD:
         return None
-    return next((tile for tile in FORWARD[way] if O <= tile.rows), FORWARD[way][-1])
+    tiles = FORWARD[way]
+    if WARPGROUPS and way in BY_WARPGROUPS and O > 32 and capability() == 90:
+        tiles = BY_WARPGROUPS[way]
+    return next((tile for tile in tiles if O <= tile.rows), tiles[-1])
 
 
 def _splits(tile, pixels, O, groups, steps):

@@ -6,11 +6,12 @@
 // neighbouring outputs read BP neighbouring pixels, without a gap and without asking where the image
 // ends.  A step is a tap and 16 words of channels.
 // And the tiles of three steps lie in shared memory: while one is multiplied, the next two are on
-// their way.
+// their way.  Warpgroups are a step behind: their products of the last one may still be under way when
+// the next ones begin, so there are tiles of four steps.
 //
 // Outputs are counted as pixels are, so some lie in the padding: they are computed and thrown away.
 
-constexpr int STAGES = 3;
+constexpr int AHEAD = 2;  // steps that are on their way
 
 // first: the pixel that output 0 reads under the first tap.
 #define TENSOR_PARAMS                                                                         \
@@ -20,14 +21,15 @@ constexpr int STAGES = 3;
 #define TENSOR_ARGS \
     x, w, y, splits, x_max, w_max, slices, pixels, plane, PW, first, CONV_ARGS, FINISH_ARGS
 
-// BO outputs × BP pixels by DOWN × ACROSS warps.  x [groups, slices, pixels, 16] and
+// BO outputs × BP pixels by DOWN × ACROSS warps, or by their warpgroups.  x [groups, slices, pixels, 16] and
 // w [groups, slices, KH, KW, O, 16], packed.
-template <bool HALF, int BO, int BP, int DOWN, int ACROSS>
+template <bool HALF, int BO, int BP, int DOWN, int ACROSS, bool WARPGROUPS = false>
 DEVICE void conv_tensor(TENSOR_PARAMS) {
     constexpr int ROWS = BO / DOWN, COLUMNS = BP / ACROSS;  // of a warp
     constexpr int FM = ROWS / 16, FN = COLUMNS / 8;         // fragments of a warp
     constexpr int APART = 8 * DOWN * ACROSS;                // rows of 16 words sent at once
-    constexpr int STAGE = (BO + BP) * WORDS, END = (STAGES - 1) * STAGE;
+    constexpr int STAGE = (BO + BP) * WORDS, STAGES = AHEAD + (WARPGROUPS ? 2 : 1);
+    constexpr int END = (STAGES - 1) * STAGE;
     Shared<unsigned> memory = dynamic_shared<unsigned>();
     int o0 = blockIdx.y * BO, p0 = blockIdx.x * BP;
     int group = blockIdx.z / splits, split = blockIdx.z % splits, steps = slices * KH * KW;
@@ -57,7 +59,7 @@ DEVICE void conv_tensor(TENSOR_PARAMS) {
         }
         into += into >= END ? -END : STAGE;
     };
-    for (int k = 1; k < STAGES; ++k) {
+    for (int k = 0; k < AHEAD; ++k) {
         for (int i = 0; i < BO / APART; ++i) send_weights(i);
         for (int i = 0; i < BP / APART; ++i) send_pixels(i);
         sent();
@@ -65,29 +67,44 @@ DEVICE void conv_tensor(TENSOR_PARAMS) {
 
     int warp = threadIdx.x / 32, o1 = warp / ACROSS * ROWS, p1 = warp % ACROSS * COLUMNS;
     float sums[FM][FN][4] = {};
-    Fragments<HALF, FM, FN> now, then;
     for (int at = 0; step < last; ++step) {
-        await_all_but<STAGES - 2>();
-        __syncthreads();  // this step's tiles are complete, and nobody reads the last one's any more
-        Shared<unsigned> a = memory + (at + o1 * WORDS), b = memory + (at + (BO + p1) * WORDS);
-        load(now, a, b, 0, 0);
-        load(then, a, b, 0, 1);
-        // Between the products, a step is sent a bit at a time.
-        multiply(now, sums, [&](int share) {
+        await_all_but<AHEAD - 1>();
+        if (WARPGROUPS) show_to_warpgroups();
+        __syncthreads();  // this step's tiles are complete, and nobody reads those that are sent next
+        if constexpr (WARPGROUPS) {
+            open_products();
 #pragma unroll
-            for (int i = 0; i < BO / APART; ++i) {
-                if (i * FM / (BO / APART) == share) send_weights(i);
+            for (int k = 0; k < WORDS; k += 8) {
+                begin_product<HALF>(sums[0][0], memory, at + o1 / 64 * 64 * WORDS + k,
+                                    at + BO * WORDS + k);
             }
-        });
-        multiply(then, sums, [&](int share) {
+            close_products();
+            for (int i = 0; i < BO / APART; ++i) send_weights(i);
+            for (int i = 0; i < BP / APART; ++i) send_pixels(i);
+            await_products_but<1, FN * 4>(sums[0][0]);  // the last step's are done
+        } else {
+            Shared<unsigned> a = memory + (at + o1 * WORDS), b = memory + (at + (BO + p1) * WORDS);
+            Fragments<HALF, FM, FN> now, then;
+            load(now, a, b, 0, 0);
+            load(then, a, b, 0, 1);
+            // Between the products, a step is sent a bit at a time.
+            multiply(now, sums, [&](int share) {
 #pragma unroll
-            for (int i = 0; i < BP / APART; ++i) {
-                if (i * FM / (BP / APART) == share) send_pixels(i);
-            }
-        });
+                for (int i = 0; i < BO / APART; ++i) {
+                    if (i * FM / (BO / APART) == share) send_weights(i);
+                }
+            });
+            multiply(then, sums, [&](int share) {
+#pragma unroll
+                for (int i = 0; i < BP / APART; ++i) {
+                    if (i * FM / (BP / APART) == share) send_pixels(i);
+                }
+            });
+        }
         sent();
         at = at == END ? 0 : at + STAGE;
     }
+    if (WARPGROUPS) await_products_but<0, FN * 4>(sums[0][0]);
 
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     float by[2 * FM], largest = HALF ? nonzero(x_max[0]) : 1;
@@ -135,4 +152,18 @@ KERNEL_OF(128, 3) void conv_f16_64(TENSOR_PARAMS) {
 }
 KERNEL_OF(128, 4) void conv_f16_32(TENSOR_PARAMS) {
     conv_tensor<true, 32, 128, 1, 4>(TENSOR_ARGS);
+}
+
+// Products of 64 outputs × 128 pixels, by warpgroups.
+KERNEL_OF(256, 2) void conv_tf32_128_warpgroups(TENSOR_PARAMS) {
+    conv_tensor<false, 128, 128, 8, 1, true>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 4) void conv_tf32_64_warpgroup(TENSOR_PARAMS) {
+    conv_tensor<false, 64, 128, 4, 1, true>(TENSOR_ARGS);
+}
+KERNEL_OF(256, 2) void conv_f16_128_warpgroups(TENSOR_PARAMS) {
+    conv_tensor<true, 128, 128, 8, 1, true>(TENSOR_ARGS);
+}
+KERNEL_OF(128, 4) void conv_f16_64_warpgroup(TENSOR_PARAMS) {
+    conv_tensor<true, 64, 128, 4, 1, true>(TENSOR_ARGS);
 }

@@ -59,6 +59,72 @@ DEVICE void load_matrices(unsigned* words, const unsigned* memory, int at) {
 }
 #endif
 
+// Compute capability 9.0 has larger tensor cores, which four warps, a warpgroup, order to work.  They take
+// both factors from shared memory, go on while the warps do other things, and need code that is made
+// for this chip alone (sm_90a).
+#ifndef EMULATED
+// What this thread has sent and awaited, they see after the next barrier.
+DEVICE void show_to_warpgroups() {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+DEVICE void open_products() {  // after the sums were touched
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+DEVICE void close_products() {  // what was begun since the last time is a group
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+// All groups but the last N are done.  Until then products read shared memory, and after N = 0 their COUNT
+// sums may be touched.
+template <int N, int COUNT> DEVICE void await_products_but(float* sums) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
+    if constexpr (N == 0) {
+#pragma unroll
+        for (int k = 0; k < COUNT; ++k) asm volatile("" : "+f"(sums[k])::"memory");
+    }
+#endif
+}
+// How they are told of a tile whose rows of 64 bytes lie as `place` has them, from a multiple of 512 bytes
+// on (PTX manual, "Matrix descriptor"): its address, 512 bytes from 8 rows to the next 8, and the kind
+// of swizzling, 2.
+DEVICE unsigned long long tile_at(const unsigned* memory) {
+    return 2ull << 62 | (512ull >> 4) << 32 | (address(memory) >> 4 & 0x3fff);
+}
+#define SUMS \
+    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
+    "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31," \
+    "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47," \
+    "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}"
+#define FOUR(i) "+f"(sums[i]), "+f"(sums[i + 1]), "+f"(sums[i + 2]), "+f"(sums[i + 3])
+#define SIXTEEN(i) FOUR(i), FOUR(i + 4), FOUR(i + 8), FOUR(i + 12)
+// Begin sums[64 × 128] += a · bᵀ of eight words of 64 rows and of 128 rows.  A warp has 16 rows of the sums,
+// its lanes hold what they hold of `mma`'s c, for 8 columns after another.
+template <bool HALF>
+DEVICE void begin_product(float* sums, const unsigned* memory, int a, int b) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+    if (HALF) {
+        asm volatile("{.reg .pred add; setp.eq.u32 add, 0, 0; "
+                     "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 " SUMS
+                     ", %64, %65, add, 1, 1, 0, 0;}"
+                     : SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
+                     : "l"(tile_at(memory + a)), "l"(tile_at(memory + b)));
+    } else {
+        asm volatile("{.reg .pred add; setp.eq.u32 add, 0, 0; "
+                     "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 " SUMS
+                     ", %64, %65, add, 1, 1;}"
+                     : SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
+                     : "l"(tile_at(memory + a)), "l"(tile_at(memory + b)));
+    }
+#endif
+}
+#endif
+
 // Where four words of a row of 16 lie in a tile.  The fours of a row change places with each other, from
 // row to row differently: so the same fours of eight rows, which `load_matrices` reads at once, lie in
 // different banks.
