@@ -441,6 +441,23 @@ static inline void load_matrices(unsigned* words, emulator::Shared<unsigned> mem
     wait(WARP);
 }
 
+// The same, turned over: each takes number g of rows 2 t and 2 t + 1, of 8 rows of 8 f16.
+static inline void load_turned_matrices(unsigned* words, emulator::Shared<unsigned> memory, int at) {
+    using namespace emulator;
+    aligned<4>(memory, at);
+    slots[current][0] = at;
+    wait(WARP);
+    int g = lane() / 4, t = lane() % 4;
+    for (int i = 0; i < 4; ++i) {
+        words[i] = 0;
+        for (int e = 0; e < 2; ++e) {
+            unsigned pair = memory[slots[current - lane() + 8 * i + 2 * t + e][0] + g / 2];
+            words[i] |= (pair >> 16 * (g % 2) & 0xffff) << 16 * e;
+        }
+    }
+    wait(WARP);
+}
+
 // c += a · b for a warp: lanes show their words, then each adds up its four sums.
 template <bool HALF> void mma(float* c, const unsigned* a, const unsigned* b) {
     using namespace emulator;

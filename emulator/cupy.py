@@ -278,9 +278,10 @@ def asarray(a, dtype=None):
 
 
 def empty(shape, dtype):
-    """Not empty: whoever reads it before it is written will see."""
+    """Not empty: whoever reads it before it is written will see.  Words hold NaN, too, as tensor
+    cores read them."""
     dtype = np.dtype(dtype)
-    return _outside(np.full(shape, np.nan if dtype.kind == "f" else 0xDEADBEEF, dtype))
+    return _outside(np.full(shape, np.nan if dtype.kind == "f" else 0xFFFFFFFF, dtype))
 
 
 def zeros(shape, dtype):

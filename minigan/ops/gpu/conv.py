@@ -6,6 +6,7 @@ neighbouring threads want them (conv.cuh); for tensor cores both are packed, cha
 """
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -44,10 +45,11 @@ class Tile:
     @property
     def shared(self):
         """Bytes of dynamic shared memory."""
-        return 4 * WORDS * self.stages * (PIXELS + self.rows)
+        return 4 * WORDS * self.stages * (self.columns + self.rows)
 
 
 TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv_tensor.cu's blocks
+SQUARE = ((64, 128), (128, 256))  # and of conv_tensor_gradient.cu's, with as many channels
 GROUPED = ((64, 128, "warpgroup"), (128, 256, "warpgroups"))
 FORWARD = {  # those of a kind are for different numbers of outputs
     "tiled": [Tile("conv_tiled", "conv_tiled", 64, 64, 16, 256)],
@@ -64,10 +66,14 @@ BY_WARPGROUPS = {
     "fp16": [Tile("conv_tensor", f"conv_f16_{n}_{g}", n, PIXELS, 32, t, 4) for n, t, g in GROUPED],
 }
 GRADIENT = {  # rows: outputs; columns: channels; step: pixels
-    "tiled": Tile("conv_tiled", "weight_gradient_tiled", 64, 64, 16, 256),
-    "wide": Tile("conv_tiled", "weight_gradient_wide", 128, 128, 8, 256),
-    "tf32": Tile("conv_tensor_gradient", "weight_gradient_tf32", 64, 64, 16, 128),
-    "fp16": Tile("conv_tensor_gradient", "weight_gradient_f16", 64, 64, 32, 128),
+    "tiled": [Tile("conv_tiled", "weight_gradient_tiled", 64, 64, 16, 256)],
+    "wide": [Tile("conv_tiled", "weight_gradient_wide", 128, 128, 8, 256)],
+    "tf32": [
+        Tile("conv_tensor_gradient", f"weight_gradient_tf32_{n}", n, n, 16, t, 3) for n, t in SQUARE
+    ],
+    "fp16": [
+        Tile("conv_tensor_gradient", f"weight_gradient_f16_{n}", n, n, 32, t, 3) for n, t in SQUARE
+    ],
 }
 
 
@@ -135,6 +141,19 @@ def _largest(a):
     return parts.max().reshape(1)
 
 
+def _pack(x, styles, largest, groups, slices, pixels, plane, place, stride=(1, 1)):
+    """x [N, C, H, W] times styles as words [groups, slices, pixels, 16]; place: PW, py, px of
+    PACK_PARAMS.  largest: of its magnitudes, for half precision, or None."""
+    N, C, H, W = x.shape
+    words = cupy().empty((groups, slices, pixels, WORDS), np.uint32)
+    grid = (blocks(plane, PIXELS), slices, N * groups)
+    args = (x, styles, largest, words, groups, C // groups, H, W, slices, pixels, plane, *place,
+            *stride)  # fmt: skip
+    kernel = "pack_image_tf32" if largest is None else "pack_image_f16"
+    launch("conv_tensor_pack", kernel, grid, (THREADS, 1, 1), args, x.dtype)
+    return words
+
+
 class _Image:
     """x [N, C, H, W] as the kernels of a way want it, times styles [N, C] if given.
 
@@ -146,23 +165,17 @@ class _Image:
         self.array, self.styles, self.largest = contiguous(x), contiguous(styles), None
         if way not in ("tf32", "fp16"):
             return
-        N, C, H, W = x.shape
-        inside, half = C // groups, way == "fp16"
+        N, half = len(x), way == "fp16"
         if half:
             self.largest = _largest(x) if styles is None else _largest(x) * _largest(styles)
         (self.py, PH, down), (self.px, PW, across) = (_padded(of) for of in windows)
         self.PW = PW = blocks(PW, 2) * 2  # pairs of pixels lie in one row
-        self.slices, self.plane = _slices(inside, half), PH * PW
+        self.slices, self.plane = _slices(x.shape[1] // groups, half), PH * PW
         _countable(N * self.plane)
         # Whole tiles are computed, so taps read on after the last pixel, for outputs nobody wants.
         self.pixels = blocks(N * self.plane, PIXELS) * PIXELS + down * PW + across
-        shape = (groups, self.slices, self.pixels, WORDS)
-        x, self.array = self.array, cupy().empty(shape, np.uint32)
-        grid = (blocks(self.plane, PIXELS), self.slices, N * groups)
-        args = (x, self.styles, self.largest, self.array, groups, inside, H, W, self.slices,
-                self.pixels, self.plane, PW, self.py, self.px)  # fmt: skip
-        launch("conv_tensor_pack", f"pack_image_{'f16' if half else 'tf32'}", grid,
-               (THREADS, 1, 1), args, x.dtype)  # fmt: skip
+        self.array = _pack(self.array, self.styles, self.largest, groups, self.slices, self.pixels,
+                           self.plane, (PW, self.py, self.px))  # fmt: skip
 
 
 def _padded(windows):
@@ -307,6 +320,8 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
     if x.size == 0 or g.size == 0:
         return cupy().zeros((groups * O, inside, KH, KW), x.dtype)
     _, way = _choose(x, inside, O, taps, pixels, chosen_precision())
+    if way in ("tf32", "fp16"):
+        return _tensor_weight_grad(x, g, size, stride, padding, groups, way)
     geometry = _plain(N, inside, H, W, OH, OW, O, KH, KW, stride, padding, groups)
     x, g = contiguous(x), contiguous(g)
     if way == "naive":
@@ -314,14 +329,37 @@ def conv2d_weight_grad(x, g, size, stride, padding, groups):
         grid, args = (blocks(dw.size, THREADS), 1, 1), (x, g, dw, 1, *geometry)
         launch("conv_naive", "weight_gradient_naive", grid, (THREADS, 1, 1), args, x.dtype)
         return dw[0]
-    tile = GRADIENT[way]
-    there = blocks(inside, tile.columns) * blocks(O, tile.rows) * groups * taps
+    return _weight_sums(GRADIENT[way][0], x, g, (groups, O, inside, KH, KW), pixels, (), geometry)
+
+
+def _weight_sums(tile, x, g, shape, pixels, scales, geometry):
+    """Sums over so many pixels, into ∂w [groups · O, C, KH, KW]; shape: groups, O, C, KH, KW."""
+    groups, O, inside, KH, KW = shape
+    tiles = (blocks(inside, tile.columns), blocks(O, tile.rows))
+    there = math.prod(tiles) * groups * KH * KW
     splits = max(1, min(ENOUGH // there, pixels // (8 * tile.step)))
-    dw = cupy().empty((splits, groups * O, inside, KH, KW), x.dtype)
-    scales = {"tf32": (None, None)}.get(way, ())
-    if way == "fp16":
-        scales = (_largest(x), _largest(g))
-    grid = (blocks(inside, tile.columns), blocks(O, tile.rows), groups * taps * splits)
-    args = (x, g, dw, splits, *scales, *geometry)
-    launch(tile.file, tile.kernel, grid, (tile.threads, 1, 1), args, x.dtype)
+    dw = cupy().empty((splits, groups * O, inside, KH, KW), np.float32 if scales else x.dtype)
+    launch(tile.file, tile.kernel, (*tiles, groups * KH * KW * splits), (tile.threads, 1, 1),
+           (x, g, dw, splits, *scales, *geometry), dw.dtype, tile.shared)  # fmt: skip
     return dw[0] if splits == 1 else summed(dw)
+
+
+def _tensor_weight_grad(x, g, size, stride, padding, groups, way):
+    """Both factors packed with pixels counted alike (conv_tensor_gradient.cu)."""
+    N, O, OH, OW = g.shape
+    (KH, KW), (sx, sy), (x0, _, y0, _) = size, stride, padding
+    inside, O = x.shape[1] // groups, O // groups
+    windows = ([(-y0, (OH - 1) * sy + 1, KH)], [(-x0, (OW - 1) * sx + 1, KW)])
+    image = _Image(x, None, groups, way, windows)
+    g = contiguous(g)
+    largest = _largest(g) if way == "fp16" else None
+    slices, all_pixels = _slices(O, way == "fp16"), N * image.plane
+    words = _pack(
+        g, None, largest, groups, slices, all_pixels, image.plane, (image.PW, 0, 0), (sy, sx)
+    )
+    first = (image.py - y0) * image.PW + image.px - x0
+    narrow, wide = GRADIENT[way]
+    tile = narrow if max(O, inside) <= narrow.rows else wide
+    scales = (image.largest, largest, image.slices, slices, image.pixels, all_pixels)
+    return _weight_sums(tile, image.array, words, (groups, O, inside, KH, KW), all_pixels,
+                        scales, (image.PW, first, O, inside, KH, KW, groups))  # fmt: skip

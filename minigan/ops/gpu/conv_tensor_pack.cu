@@ -26,17 +26,20 @@ KERNEL void largest(In<float> x, Out<float> parts, long long size) {
 }
 
 // x [N, groups · C, H, W] to words [groups, slices, pixels, 16].  Of its `plane` = PH · PW pixels, image n
-// has those from n · plane on; x begins at row py, column px of them.  A block: a slice of 128 pixels.
+// has those from n · plane on; x begins at row py, column px of them, and goes on every sy-th row, every
+// sx-th column, zeros between.  A block: a slice of 128 pixels.
 #define PACK_PARAMS                                                                           \
     In<float> x, In<float> styles, In<float> largest, Out<unsigned> words, int groups, int C, \
-        int H, int W, int slices, int pixels, int plane, int PW, int py, int px
+        int H, int W, int slices, int pixels, int plane, int PW, int py, int px, int sy, int sx
 template <bool HALF> DEVICE void pack_image(PACK_PARAMS) {
     constexpr int EACH = HALF ? 2 : 1, APART = PIXELS + 2;
     SHARED(unsigned, tile, WORDS * APART);
     int image = blockIdx.z, n = image / groups, group = image % groups, slice = blockIdx.y;
     int first = blockIdx.x * PIXELS, mine = first + threadIdx.x % PIXELS;
     int i = mine / PW - py, j = mine % PW - px;
-    bool inside = mine < plane && i >= 0 && i < H && j >= 0 && j < W;
+    bool inside = mine < plane && i >= 0 && i < H * sy && i % sy == 0 && j >= 0 && j < W * sx &&
+                  j % sx == 0;
+    i /= sy, j /= sx;
     float by = HALF ? 1 / nonzero(largest[0]) : 1;
 #pragma unroll
     for (int e = threadIdx.x; e < WORDS * PIXELS; e += 256) {
@@ -65,7 +68,8 @@ template <bool HALF> DEVICE void pack_image(PACK_PARAMS) {
     }
 }
 
-#define PACK_ARGS x, styles, largest, words, groups, C, H, W, slices, pixels, plane, PW, py, px
+#define PACK_ARGS \
+    x, styles, largest, words, groups, C, H, W, slices, pixels, plane, PW, py, px, sy, sx
 KERNEL void pack_image_tf32(PACK_PARAMS) { pack_image<false>(PACK_ARGS); }
 KERNEL void pack_image_f16(PACK_PARAMS) { pack_image<true>(PACK_ARGS); }
 

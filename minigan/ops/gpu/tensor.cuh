@@ -57,6 +57,13 @@ DEVICE void load_matrices(unsigned* words, const unsigned* memory, int at) {
                  : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
                  : "r"(address(memory + at)));
 }
+
+// The same of matrices of 8 × 8 f16, turned over: lane 4 g + t gets numbers g of rows 2 t and 2 t + 1.
+DEVICE void load_turned_matrices(unsigned* words, const unsigned* memory, int at) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"(address(memory + at)));
+}
 #endif
 
 // Compute capability 9.0 has larger tensor cores, which four warps, a warpgroup, order to work.  They take
