@@ -297,15 +297,33 @@ def test_images_of_several_tiles(taps, up, down, dtype, bounds, rng):
     def results(g, dtype):
         a = x.astype(dtype)
         finish = {"act": "swish", "scale": scale.astype(dtype), "gain": 2.0, "clamp": 1.0}
-        return ops.upfirdn2d(a, g, *args), ops.upfirdn2d(a, g, *args, finish=finish)
+        y = ops.upfirdn2d(a, g, *args)
+        noise = put(np.sin(np.arange(y[0, 0].size)).reshape(1, 1, *y.shape[2:]).astype(dtype))
+        yield y
+        yield ops.upfirdn2d(a, g, *args, finish={"clamp": 0.5})
+        yield ops.upfirdn2d(a, g, *args, finish=finish | {"noise": noise})
 
     for g in (f, np.outer(f, f), get(rng.standard_normal((min(taps, 24), taps)))):
-        got = results(g, dtype)
+        got = list(results(g, dtype))
         with ops.engine("loops"):
-            expected = results(g, np.float64)
-        for y, exact, bound in zip(got, expected, bounds, strict=True):
+            expected = list(results(g, np.float64))
+        for y, exact, bound in zip(got, expected, (*bounds, bounds[1]), strict=True):
             assert y.dtype == dtype
             near(y, exact, bound)
+
+
+@pytest.mark.parametrize("taps, up, down", [(4, 2, 1), (4, 1, 2), (4, 1, 1), (12, 2, 1), (12, 1, 2), (12, 1, 1)])  # fmt: skip
+@pytest.mark.parametrize("crop", [0, 1])  # rows of the result begin at fours of numbers, or not
+def test_tiles_inside_an_image(taps, up, down, crop, rng):
+    """Several tiles of a kernel for known rates need nothing from outside."""
+    x = rng.standard_normal((1, 1, 152, 408), dtype=np.float32)
+    f = get(rng.standard_normal(taps))
+    left = (taps - up) * 2 // 3
+    args = (f, up, down, [left, taps - 1 - left - crop * down, left, 0])
+    got = ops.upfirdn2d(x, *args)
+    with ops.engine("loops"):
+        near(got, ops.upfirdn2d(x.astype(np.float64), *args), 1e-5)
+    assert (got.shape[3] % 4 == 0) == (crop == 0)
 
 
 @pytest.mark.parametrize("up, down, taps", [(2, 2, (12, 12)), (4, 2, (24, 12)), (2, 3, (11, 11)), (1, 1, (30, 30)), (3, 1, (7, 7))])  # fmt: skip

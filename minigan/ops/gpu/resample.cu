@@ -72,67 +72,116 @@ KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> 
     }
 }
 
-// And for the rates and taps of StyleGAN's networks, known to the compiler: a tile of TW × TH outputs,
-// of which a thread makes several from what it has in registers.
+// And for the rates and taps of StyleGAN's networks, known to the compiler: a tile of TW × TH outputs.
+// First down the columns: a thread makes R outputs below each other of samples that it takes from x
+// itself, neighbouring threads beside each other.  Then along the rows: from what lies in shared memory
+// a thread makes four outputs beside each other.
 #define FIXED_PARAMS \
     In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS
 #define FIXED_ARGS x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS
-template <int U, int D, int T, int TW, int TH> DEVICE void upfirdn_fixed(FIXED_PARAMS) {
-    constexpr int R = D > 1 ? 4 : 8, rows = reach(TH, D, T, U);
-    constexpr int columns = row_length<U, D, T>(TW), pitch = pitch_of(columns);
-    constexpr int across_pitch = pitch_of(TW);
-    Shared<real> tile = dynamic_shared(), across = tile + rows * pitch;
+
+// How a row lies in shared memory between the two: every D-th column in a part of its own, so that the
+// samples which four outputs meet are fours (pairs, if up = 2) beside each other.
+template <int U, int D, int T, int TW> struct Row {
+    static constexpr int some = 4 / U;  // of a part, between a thread's first sample and the next one's
+    static constexpr int times = ((reach(4, D, T, U) + D - 1) / D + some - 1) / some;
+    static constexpr int part = (TW / 4 - 1 + times) * some, columns = D * part;
+    // Two parts: lanes write both at once, to different banks.
+    static constexpr int apart = D > 1 ? (part + 15) / 32 * 32 + 16 : part;
+    static constexpr int pitch = (D * apart + 3) / 4 * 4;
+};
+
+template <int U, int D, int T, int TW, int TH, int R> DEVICE void upfirdn_fixed(FIXED_PARAMS) {
+    using Of = Row<U, D, T, TW>;
+    constexpr int SAMPLES = reach(R, D, T, U);
+    Shared<real> rows = dynamic_shared();
     int top = blockIdx.y * TH, left = blockIdx.x * TW, p = left * D - x0, q = top * D - y0;
     int i0 = sample_from(q, U), j0 = sample_from(p, U), pixels = OH * OW;
+    bool inner = i0 >= 0 && i0 + reach(TH, D, T, U) <= H && j0 >= 0 && j0 + Of::columns <= W;
     bool plain = !scale && !noise && !bias && act == LINEAR && gain == 1 && clamp < 0;
+    real taps[T], sums[R];
     for (int plane = blockIdx.z; plane < planes; plane += gridDim.z) {
-        send_tile<rows, columns>(x, (long long)plane * H * W, tile, pitch, i0, j0, H, W);
-        await_all_but<0>();
-        __syncthreads();
-        at_phase<U>(next_sample(p, U), [&](auto phase) {
-            along_rows<U, D, T, phase.s>(fx, tile, pitch, across, across_pitch, rows, TW);
-        });
-        __syncthreads();
-        at_phase<U>(next_sample(q, U), [&](auto phase) {
-            along_columns<U, D, T, phase.s, R>(
-                fy, across, across_pitch, TW, TH / R,
-                [&](bool mine, int row, int column, real* sums) {
-                    if (!mine || left + column >= OW) return;
-                    int pixel = (top + row) * OW + left + column;
-                    int count = OH - top - row;  // so many of them exist
-                    if (!plain) {
-                        int n = plane / channels, c = plane % channels;
 #pragma unroll
-                        for (int r = 0; r < R; ++r) {
-                            if (r < count) sums[r] = finish(sums[r], n, c, channels,
-                                                            pixel + r * OW, pixels, FINISH_ARGS);
-                        }
-                    }
-                    long long at = (long long)plane * pixels + pixel;
+        for (int k = 0; k < T; ++k) taps[k] = fy[k];
+        for (int e = threadIdx.x; e < Of::columns * (TH / R); e += THREADS) {
+            int strip = e / Of::columns, column = e % Of::columns;
+            int i = i0 + strip * (R * D / U), j = j0 + column;
+            long long at = ((long long)plane * H + i) * W + j;
+            real samples[SAMPLES];
+            if (inner) {
 #pragma unroll
-                    for (int r = 0; r < R; ++r, at += OW) {
-                        if (r < count) y[at] = sums[r];
-                    }
-                });
-        });
+                for (int k = 0; k < SAMPLES; ++k) samples[k] = x[at + (long long)k * W];
+            } else {
+                bool there = j >= 0 && j < W;
+#pragma unroll
+                for (int k = 0; k < SAMPLES; ++k) {
+                    bool inside = there && i + k >= 0 && i + k < H;
+                    samples[k] = inside ? x[at + (long long)k * W] : real(0);
+                }
+            }
+            at_phase<U>(next_sample(q, U), [&](auto phase) {
+                filter<U, D, T, phase.s, R>(taps, samples, sums);
+            });
+            int place = strip * R * Of::pitch + column % D * Of::apart + column / D;
+#pragma unroll
+            for (int r = 0; r < R; ++r) rows[place + r * Of::pitch] = sums[r];
+        }
+        __syncthreads();
+#pragma unroll
+        for (int k = 0; k < T; ++k) taps[k] = fx[k];
+        for (int e = threadIdx.x; e < TW / 4 * TH; e += THREADS) {
+            int row = e / (TW / 4), group = e % (TW / 4), i = top + row, j = left + 4 * group;
+            if (i >= OH || j >= OW) continue;
+            real samples[D * Of::times * Of::some], few[Of::some];
+#pragma unroll
+            for (int k = 0; k < D * Of::times; ++k) {
+                int place = row * Of::pitch + k % D * Of::apart + (group + k / D) * Of::some;
+                load_some<Of::some>(rows, place, few);
+#pragma unroll
+                for (int l = 0; l < Of::some; ++l) {
+                    samples[(k / D * Of::some + l) * D + k % D] = few[l];
+                }
+            }
+            at_phase<U>(next_sample(p, U), [&](auto phase) {
+                filter<U, D, T, phase.s, 4>(taps, samples, sums);
+            });
+            int pixel = i * OW + j, count = OW - j;  // so many of them exist
+            if (!plain) {
+                int n = plane / channels, c = plane % channels;
+#pragma unroll
+                for (int k = 0; k < 4; ++k) {
+                    if (k < count) sums[k] = finish(sums[k], n, c, channels, pixel + k, pixels, FINISH_ARGS);
+                }
+            }
+            long long at = (long long)plane * pixels + pixel;
+            if (OW % 4 == 0) {
+                store_some<4>(y, at, sums);
+            } else {
+#pragma unroll
+                for (int k = 0; k < 4; ++k) {
+                    if (k < count) y[at + k] = sums[k];
+                }
+            }
+        }
+        __syncthreads();
     }
 }
 
-KERNEL_OF(256, 6) void upfirdn2d_up2_4(FIXED_PARAMS) {
-    upfirdn_fixed<2, 1, 4, 128, 32>(FIXED_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_up2_4(FIXED_PARAMS) {
+    upfirdn_fixed<2, 1, 4, 128, 64, 16>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_up2_12(FIXED_PARAMS) {
-    upfirdn_fixed<2, 1, 12, 128, 64>(FIXED_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_up2_12(FIXED_PARAMS) {
+    upfirdn_fixed<2, 1, 12, 128, 64, 16>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_down2_4(FIXED_PARAMS) {
-    upfirdn_fixed<1, 2, 4, 128, 16>(FIXED_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_down2_4(FIXED_PARAMS) {
+    upfirdn_fixed<1, 2, 4, 128, 16, 8>(FIXED_ARGS);
 }
 KERNEL_OF(256, 4) void upfirdn2d_down2_12(FIXED_PARAMS) {
-    upfirdn_fixed<1, 2, 12, 64, 32>(FIXED_ARGS);
+    upfirdn_fixed<1, 2, 12, 64, 32, 8>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_same_4(FIXED_PARAMS) {
-    upfirdn_fixed<1, 1, 4, 128, 32>(FIXED_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_same_4(FIXED_PARAMS) {
+    upfirdn_fixed<1, 1, 4, 128, 32, 8>(FIXED_ARGS);
 }
-KERNEL_OF(256, 6) void upfirdn2d_same_12(FIXED_PARAMS) {
-    upfirdn_fixed<1, 1, 12, 128, 32>(FIXED_ARGS);
+KERNEL_OF(256, 4) void upfirdn2d_same_12(FIXED_PARAMS) {
+    upfirdn_fixed<1, 1, 12, 128, 64, 16>(FIXED_ARGS);
 }

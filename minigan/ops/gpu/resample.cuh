@@ -109,28 +109,7 @@ DEVICE void load_tile(In<real> x, long long plane, Shared<real> tile, int pitch,
     }
 }
 
-// The same for a size that is known: all of it is on its way at once.
-template <int ROWS, int COLUMNS>
-DEVICE void send_tile(In<real> x, long long plane, Shared<real> tile, int pitch, int i0, int j0,
-                      int H, int W) {
-    constexpr int WARPS = THREADS / 32;
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    bool inner = i0 >= 0 && i0 + ROWS <= H && j0 >= 0 && j0 + COLUMNS <= W;  // nothing is outside
-    for (int row = warp; row < ROWS; row += WARPS) {
-        long long start = plane + (long long)(i0 + row) * W + j0 + lane;
-        bool there = inner || (i0 + row >= 0 && i0 + row < H);
-#pragma unroll
-        for (int k = 0; k < COLUMNS; k += 32) {
-            int column = lane + k, j = j0 + column;
-            if (k + 32 > COLUMNS && column >= COLUMNS) break;
-            send<1>(tile, row * pitch + column, x, start + k,
-                    inner || (there && j >= 0 && j < W));
-        }
-    }
-    close_sending();
-}
-
-// And with a bias, for which numbers must pass through registers: many at a time.
+// The same for a size that is known: many numbers are on their way at once.
 template <int ROWS, int COLUMNS>
 DEVICE void load_known_tile(In<real> x, long long plane, Shared<real> tile, int pitch, int i0,
                             int j0, int H, int W, real shift) {

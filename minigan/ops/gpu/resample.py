@@ -21,12 +21,12 @@ from minigan.ops.resampling import factors
 
 # Kernels for known rates and taps: (up, down, taps) -> name, size of a tile, numbers it shares.
 FIXED = {
-    (2, 1, 4): ("upfirdn2d_up2_4", 128, 32, 3600),
-    (2, 1, 12): ("upfirdn2d_up2_12", 128, 64, 7904),
-    (1, 2, 4): ("upfirdn2d_down2_4", 128, 16, 13328),
-    (1, 2, 12): ("upfirdn2d_down2_12", 64, 32, 15392),
-    (1, 1, 4): ("upfirdn2d_same_4", 128, 32, 9240),
-    (1, 1, 12): ("upfirdn2d_same_12", 128, 32, 11696),
+    (2, 1, 4): ("upfirdn2d_up2_4", 128, 64, 4352),
+    (2, 1, 12): ("upfirdn2d_up2_12", 128, 64, 4608),
+    (1, 2, 4): ("upfirdn2d_down2_4", 128, 16, 4608),
+    (1, 2, 12): ("upfirdn2d_down2_12", 64, 32, 5120),
+    (1, 1, 4): ("upfirdn2d_same_4", 128, 32, 4224),
+    (1, 1, 12): ("upfirdn2d_same_12", 128, 64, 8960),
 }
 # filtered_lrelu, float32: (up, down, taps of both) -> name, size of a tile, Tile::numbers of it.
 FILTERED = {
