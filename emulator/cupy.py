@@ -154,6 +154,7 @@ class ndarray:
     nbytes = property(lambda self: self._a.nbytes)
     strides = property(lambda self: self._a.strides)
     T = property(lambda self: ndarray(self._a.T))
+    data = property(lambda self: types.SimpleNamespace(ptr=self._a.ctypes.data))
     flags = property(lambda self: types.SimpleNamespace(c_contiguous=self._a.flags.c_contiguous))
 
     def get(self):

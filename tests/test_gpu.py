@@ -282,6 +282,42 @@ def test_the_largest_of_more_numbers_than_threads(where, rng, monkeypatch):
     assert get(conv._largest(put(x))).tolist() == [9]
 
 
+@pytest.mark.parametrize("height, skip, fours", [(6, 0, True), (6, 1, False), (6, 2, False), (6, 4, True), (5, 0, False)])  # fmt: skip
+def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):  # fmt: skip
+    """Rows of fours that begin at a four are read so, others number by number; all are right."""
+    from minigan.ops.gpu import pointwise
+
+    used, start = [], pointwise.launch
+    monkeypatch.setattr(pointwise, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
+    shape = (2, 3, height, 46)
+    flat = rng.standard_normal(skip + np.prod(shape), dtype=np.float32)
+    x, b = flat[skip:].reshape(shape), rng.standard_normal(3, dtype=np.float32)
+    scale = rng.standard_normal((2, 3), dtype=np.float32)
+    noise = rng.standard_normal((2, 1, height, 46), dtype=np.float32)
+
+    def results(a, **kwargs):
+        args = {k: v.astype(a.dtype) for k, v in kwargs.items()}
+        y, pullback = vjp(lambda t: ops.bias_act(t, act="lrelu", clamp=1.0, **args), a)
+        return y, pullback(a * a)
+
+    with ops.engine("loops"):
+        expected = results(x.astype(np.float64), b=b, scale=scale, noise=noise)
+    got = results(x, b=b, scale=scale, noise=noise)
+    for y, exact in zip(got, expected, strict=True):
+        near(y, exact, 1e-5)
+    assert used[0] == "bias_act" + "_fours" * fours and "act_slope_fours" in used
+
+
+def test_parts_are_added_in_their_order(rng):
+    from minigan.ops.gpu import pointwise
+
+    parts = rng.standard_normal((3, 2, 5, 16, 130), dtype=np.float32)
+    expected = get(parts)[0] + get(parts)[1] + get(parts)[2]
+    assert np.array_equal(get(pointwise.summed(parts)), expected)
+    odd = parts[..., :129]
+    assert np.array_equal(get(pointwise.summed(odd)), expected[..., :129])
+
+
 # ---- resampling ----------------------------------------------------------------------------------
 
 

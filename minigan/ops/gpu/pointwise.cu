@@ -1,49 +1,80 @@
 // bias_act and what its derivatives need.  Each reads its input once and writes its output once,
 // so memory sets the pace.
 
-// A block: 4 · blockDim elements of a plane, y = clamp(gain · act((Σ x) · scale + noise + bias)).
+// A block: 4 · EACH · blockDim elements of a plane, y = clamp(gain · act((Σ x) · scale + noise + bias)).
 // x [parts, planes, inner], y [planes, inner]; a plane is an (n, channel).  Parts are added in their
 // order.  The first axis of the grid goes along a plane, so that blocks which run at the same time read
-// what lies near.
-KERNEL void bias_act(In<real> x, Out<real> y, int parts, int planes, int channels, int inner,
-                     FINISH_PARAMS) {
-    int first = blockIdx.x * blockDim.x * 4 + threadIdx.x;
+// what lies near.  EACH elements are read and written at once: 16 bytes, where planes begin at multiples
+// of that.
+#define SUM_PARAMS \
+    In<real> x, Out<real> y, int parts, int planes, int channels, int inner, FINISH_PARAMS
+template <int EACH> DEVICE void sum_and_finish(SUM_PARAMS) {
+    int apart = blockDim.x * EACH, first = blockIdx.x * 4 * apart + threadIdx.x * EACH;
     for (int plane = blockIdx.y; plane < planes; plane += gridDim.y) {
         int n = plane / channels, c = plane % channels;
         long long start = (long long)plane * inner;
-        real v[4];
+        real v[4][EACH] = {}, more[4][EACH] = {};
+        auto load_part = [&](int part, real (*into)[EACH]) {
+            long long at = (long long)part * planes * inner + start;
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
-            int i = first + k * blockDim.x;
-            v[k] = i < inner ? x[start + i] : real(0);
-        }
-        for (int part = 1; part < parts; ++part) {
-#pragma unroll
-            for (int k = 0; k < 4; ++k) {
-                int i = first + k * blockDim.x;
-                if (i < inner) v[k] += x[(long long)part * planes * inner + start + i];
+            for (int k = 0; k < 4; ++k) {  // four loads are on their way before the first is needed
+                int i = first + k * apart;
+                if (i < inner) load_some<EACH>(x, at + i, into[k]);
             }
+        };
+        load_part(0, v);
+        for (int part = 1; part < parts; ++part) {
+            load_part(part, more);
+#pragma unroll
+            for (int k = 0; k < 4 * EACH; ++k) v[k / EACH][k % EACH] += more[k / EACH][k % EACH];
         }
 #pragma unroll
         for (int k = 0; k < 4; ++k) {
-            int i = first + k * blockDim.x;
-            if (i < inner) y[start + i] = finish(v[k], n, c, channels, i, inner, FINISH_ARGS);
+            int i = first + k * apart;
+            if (i >= inner) break;
+#pragma unroll
+            for (int e = 0; e < EACH; ++e) {
+                v[k][e] = finish(v[k][e], n, c, channels, i + e, inner, FINISH_ARGS);
+            }
+            store_some<EACH>(y, start + i, v[k]);
         }
     }
 }
 
+KERNEL void bias_act(SUM_PARAMS) {
+    sum_and_finish<1>(x, y, parts, planes, channels, inner, FINISH_ARGS);
+}
+KERNEL void bias_act_fours(SUM_PARAMS) {
+    sum_and_finish<4>(x, y, parts, planes, channels, inner, FINISH_ARGS);
+}
+
 // dx = g times the slope of a piecewise linear act whose result was y.
-KERNEL void act_slope(In<real> g, In<real> y, Out<real> dx, long long size, real alpha, real gain,
-                      real clamp) {
-    long long first = (long long)blockIdx.x * blockDim.x * 4 + threadIdx.x;
+#define SLOPE_PARAMS \
+    In<real> g, In<real> y, Out<real> dx, long long size, real alpha, real gain, real clamp
+template <int EACH> DEVICE void times_slope(SLOPE_PARAMS) {
+    int apart = blockDim.x * EACH;
+    long long first = (long long)blockIdx.x * 4 * apart + threadIdx.x * EACH;
+    real v[4][EACH], d[4][EACH];
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
-        long long i = first + k * blockDim.x;
+        long long i = first + k * apart;
+        if (i < size) load_some<EACH>(y, i, v[k]), load_some<EACH>(g, i, d[k]);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        long long i = first + k * apart;
         if (i >= size) return;
-        real v = y[i], slope = v > 0 ? gain : gain * alpha;
-        dx[i] = clamp >= 0 && fabs(v) >= clamp ? real(0) : g[i] * slope;
+#pragma unroll
+        for (int e = 0; e < EACH; ++e) {
+            real slope = v[k][e] > 0 ? gain : gain * alpha;
+            d[k][e] = clamp >= 0 && fabs(v[k][e]) >= clamp ? real(0) : d[k][e] * slope;
+        }
+        store_some<EACH>(dx, i, d[k]);
     }
 }
+
+KERNEL void act_slope(SLOPE_PARAMS) { times_slope<1>(g, y, dx, size, alpha, gain, clamp); }
+KERNEL void act_slope_fours(SLOPE_PARAMS) { times_slope<4>(g, y, dx, size, alpha, gain, clamp); }
 
 // out[plane] = Σ over its pixels of x · y.  A block a plane; x, y [planes, pixels].
 KERNEL void pixel_dot(In<real> x, In<real> y, Out<real> out, int pixels) {
