@@ -19,6 +19,7 @@ import numpy as np
 
 from minigan import filters, ops
 from minigan.device import cupy
+from minigan.ops.gpu import conv, launch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from benchmarks import generators
@@ -30,6 +31,7 @@ except ImportError:
     torch = None
 
 PRECISIONS = ("fp32", "tf32", "fp16")
+BY_WARPGROUPS = ("tf32, warpgroups", "fp16, warpgroups")  # where the card has them
 BOUND = {"fp32": 1e-5, "tf32": 2e-3, "fp16": 2e-3}
 CONVOLUTIONS = [(16, 64, 32, 64), (8, 256, 32, 256), (1, 512, 64, 512), (8, 512, 64, 512),
                 (1, 128, 256, 64), (1, 32, 1024, 32)]  # fmt: skip
@@ -138,9 +140,12 @@ def convolutions(rates, rounds):
             rng.standard_normal(s, dtype=np.float32)
             for s in ((n, c, h, h), (o, c, 3, 3), (n, o, h, h))
         ]
-        for precision in PRECISIONS:
+        for kind in PRECISIONS + (BY_WARPGROUPS if rates and launch.capability() == 90 else ()):
+            precision, _, warpgroups = kind.partition(", ")
             for which in ("forward", "input", "weight"):
-                label = (f"{n},{c},{h}→{o}", which, precision)
+                if warpgroups and (which == "weight" or o <= 32):
+                    continue  # warpgroups have no part in it
+                label = (f"{n},{c},{h}→{o}", which, kind)
                 if rates is None:
                     row(*label, "", "", "", "")
                     continue
@@ -151,13 +156,15 @@ def convolutions(rates, rounds):
                     "weight": lambda x=x, dy=dy: ops.conv2d_weight_grad(x, dy, (3, 3), padding=1),
                 }
 
-                def ours(call=calls[which], precision=precision):
+                def ours(call=calls[which], precision=precision, warpgroups=bool(warpgroups)):
+                    conv.WARPGROUPS = warpgroups
                     with ops.precision(precision):
                         return call()
 
                 variants = {"ours": ours} | cudnn(which, precision, *host)
                 agree({"ours": ours} | cudnn(which, "float64", *host), BOUND[precision])
                 t = milliseconds(variants, rounds)
+                conv.WARPGROUPS = False
                 share = n * o * h * h * c * 9 / t["ours"] * 1e3
                 row(*label, t["ours"], t.get("cuDNN", ""), t["cuDNN"] / t["ours"] if torch else "",
                     share / rates[precision] if torch else "")  # fmt: skip
@@ -179,7 +186,7 @@ def cudnn(which, precision, x, w, dy):
     return {"cuDNN": call}
 
 
-def memory_bound(rates, rounds):
+def memory_bound(rates, rounds, compiling):
     print(f"\n## upfirdn2d, bias_act, filtered_lrelu, [{', '.join(map(str, PLANES))}², float32]")
     print("\n`of the copy`: bytes that must be read and written, a second, over those of a copy.")
     header("operation", "ours", "PyTorch eager", "compiled", "×eager", "of the copy")
@@ -195,18 +202,24 @@ def memory_bound(rates, rounds):
         if torch:
             args = on_card(host), on_card(b)
             variants["eager"] = lambda theirs=theirs, args=args: theirs(*args)
-            compiled = torch.compile(theirs)
-            variants["compiled"] = lambda compiled=compiled, args=args: compiled(*args)
-            try:
-                variants["compiled"]()
-            except Exception as reason:  # torch.compile refuses in many ways
-                print(f"{name}: not compiled, {type(reason).__name__}", file=sys.stderr)
-                del variants["compiled"]
+            if compiling:
+                variants |= compiled(name, theirs, args)
         agree(variants, 1e-4)
         t = milliseconds(variants, rounds)
         moved = (x.nbytes + call(x, bias).nbytes) / t["ours"] * 1e3
         row(name, t["ours"], t.get("eager", ""), t.get("compiled", ""),
             t["eager"] / t["ours"] if torch else "", moved / rates["copy"])  # fmt: skip
+
+
+def compiled(name, theirs, args):
+    """{"compiled": theirs by torch.compile}, which takes minutes; or nothing, if it refuses."""
+    function = torch.compile(theirs)
+    try:
+        function(*args)
+    except Exception as reason:  # in many ways
+        print(f"{name}: not compiled, {type(reason).__name__}", file=sys.stderr)
+        return {}
+    return {"compiled": lambda: function(*args)}
 
 
 def operations(h):
@@ -308,6 +321,8 @@ def card():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", choices=("convolutions", "networks", "memory"))
+    parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     args = parser.parse_args()
     name, words = card()
     print(f"# The GPU engine\n\n`python benchmarks/gpu.py`, {datetime.date.today()}: {words}.")
@@ -320,8 +335,12 @@ def main():
             [f"{measured['copy'] / 1e9:.0f} GB/s (copy, both ways)"]
             + [f"{measured[p] / 1e12:.1f}·10¹² multiply-adds/s ({p})" for p in PRECISIONS if p in measured]
         ) + ".")  # fmt: skip
-    for part in (convolutions, networks, memory_bound):  # the last compiles for minutes
-        part(measured, args.rounds)
+    if args.only in (None, "convolutions"):
+        convolutions(measured, args.rounds)
+    if args.only in (None, "networks"):
+        networks(measured, args.rounds)
+    if args.only in (None, "memory"):
+        memory_bound(measured, args.rounds, compiling=not args.no_compile)
 
 
 if __name__ == "__main__":
