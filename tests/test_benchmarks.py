@@ -4,14 +4,19 @@ import numpy as np
 import pytest
 
 from benchmarks import generators, gpu
+from emulator import cupy as stand_in
 from minigan.networks import stylegan2
+from minigan.ops.gpu import conv, launch
 
 
 @pytest.mark.slow
-def test_gpu_table(device_emulated, monkeypatch, capsys):
+@pytest.mark.parametrize("capability, convolutions", [("80", 9), ("90", 9 + 4)])
+def test_gpu_table(capability, convolutions, device_emulated, monkeypatch, capsys):
+    monkeypatch.setattr(stand_in.settings, "capability", capability)
+    launch._capability.cache_clear()
     monkeypatch.setattr(gpu, "torch", None)
     monkeypatch.setattr(generators, "torch", None)
-    monkeypatch.setattr(gpu, "CONVOLUTIONS", [(2, 9, 8, 10)])
+    monkeypatch.setattr(gpu, "CONVOLUTIONS", [(2, 9, 8, 40)])
     monkeypatch.setattr(gpu, "PLANES", (1, 2, 32))
     monkeypatch.setattr(gpu, "NETWORKS", {16: [2]})
     monkeypatch.setattr(gpu, "rates", lambda rounds: dict.fromkeys(("copy", *gpu.PRECISIONS), 1e9))
@@ -30,4 +35,6 @@ def test_gpu_table(device_emulated, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["gpu.py"])
     gpu.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    assert len(rows) == 3 * 2 + 9 + 9 + 3 and len(called) == 9 + 9 + 2 * 3
+    assert len(rows) == 3 * 2 + convolutions + 9 + 3
+    assert len(called) == convolutions + 9 + 2 * 3 and not conv.WARPGROUPS
+    launch._capability.cache_clear()
