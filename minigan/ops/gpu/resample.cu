@@ -99,11 +99,12 @@ template <int U, int D, int T, int TW, int TH, int R> DEVICE void upfirdn_fixed(
     int i0 = sample_from(q, U), j0 = sample_from(p, U), pixels = OH * OW;
     bool inner = i0 >= 0 && i0 + reach(TH, D, T, U) <= H && j0 >= 0 && j0 + Of::columns <= W;
     bool plain = !scale && !noise && !bias && act == LINEAR && gain == 1 && clamp < 0;
+    int strips = top + TH < OH ? TH / R : (OH - top + R - 1) / R;  // those of rows that exist
     real taps[T], sums[R];
     for (int plane = blockIdx.z; plane < planes; plane += gridDim.z) {
 #pragma unroll
         for (int k = 0; k < T; ++k) taps[k] = fy[k];
-        for (int e = threadIdx.x; e < Of::columns * (TH / R); e += THREADS) {
+        for (int e = threadIdx.x; e < Of::columns * strips; e += THREADS) {
             int strip = e / Of::columns, column = e % Of::columns;
             int i = i0 + strip * (R * D / U), j = j0 + column;
             long long at = ((long long)plane * H + i) * W + j;
