@@ -143,8 +143,9 @@ def convolutions(rates, rounds):
         for kind in PRECISIONS + (BY_WARPGROUPS if rates and launch.capability() == 90 else ()):
             precision, _, warpgroups = kind.partition(", ")
             for which in ("forward", "input", "weight"):
-                if warpgroups and (which == "weight" or o <= 32):
-                    continue  # warpgroups have no part in it
+                part = precision == "fp16" and max(c, o) > 64 if which == "weight" else o > 32
+                if warpgroups and not part:
+                    continue  # they have no part in it
                 label = (f"{n},{c},{h}→{o}", which, kind)
                 if rates is None:
                     row(*label, "", "", "", "")

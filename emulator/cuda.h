@@ -494,21 +494,29 @@ static inline void close_products() { emulator::products[emulator::current].empl
 
 // The sums appear when they are awaited, as late as a GPU could have them; what they are made of may
 // not change until then.
-template <bool HALF>
+template <bool HALF, int TURNED = 0>
 void begin_product(float* sums, emulator::Shared<unsigned> memory, int a, int b) {
     using namespace emulator;
     aligned<4>(memory, a), aligned<4>(memory, b);
     Product product{sums, std::vector<float>(64), {}};
-    // Word k of a row of 64 bytes: bits 4 and 5 of its address are changed by bits 7 and 8.
+    // What lies so many bytes on, in rows of 64: bits 4 and 5 of an address are changed by 7 and 8.
+    auto word_at = [&](int tile, int64_t byte) -> unsigned {
+        int64_t at = (memory.start + tile) * 4 + byte;
+        auto place = memory[(at ^ (at >> 7 & 3) << 4) / 4 - memory.start];
+        unsigned word = place;
+        if (shown[place.cell.writer] < place.cell.written)
+            fail("shared number " + std::to_string(place.i) + " not shown to tensor cores");
+        ++place.cell.products;
+        product.reads.push_back(&place.cell.products);
+        return word;
+    };
     auto words_of = [&](int tile, int row, unsigned* words) {
         for (int k = 0; k < 8; ++k) {
-            int64_t at = (memory.start + tile + row * 16 + k) * 4;
-            auto place = memory[(at ^ (at >> 7 & 3) << 4) / 4 - memory.start];
-            words[k] = place;
-            if (shown[place.cell.writer] < place.cell.written)
-                fail("shared number " + std::to_string(place.i) + " not shown to tensor cores");
-            ++place.cell.products;
-            product.reads.push_back(&place.cell.products);
+            words[k] = TURNED ? 0 : word_at(tile, row * 64 + k * 4);
+            for (int e = 0; TURNED && e < 2; ++e) {  // numbers 2 k and 2 k + 1, below each other
+                int64_t byte = row / 32 * TURNED * 4 + (2 * k + e) * 64 + row % 32 * 2;
+                words[k] |= (word_at(tile, byte) >> row % 2 * 16 & 0xffff) << e * 16;
+            }
         }
     };
     int g = lane() / 4, t = lane() % 4, first = current / 32 % 4 * 16;

@@ -157,13 +157,14 @@ KERNEL void product(In<unsigned> a, In<unsigned> b, Out<float> c, int half) {
     else mma_tf32(sums, fa, fb);
     for (int e = 0; e < 4; ++e) c[(g + e / 2 * 8) * 8 + 2 * t + e % 2] = sums[e];
 }
-KERNEL void matrices(In<unsigned> x, Out<unsigned> y, int n) {
+KERNEL void matrices(In<unsigned> x, Out<unsigned> y, int turned) {
     // Four matrices of 8 rows of 4 words; row 8 i + r of x is row r of matrix i.
     SHARED(unsigned, tile, 128);
     for (int i = 0; i < 4; ++i) tile[threadIdx.x * 4 + i] = x[threadIdx.x * 4 + i];
     __syncthreads();
     unsigned words[4];
-    load_matrices(words, tile, threadIdx.x * 4);
+    if (turned) load_turned_matrices(words, tile, threadIdx.x * 4);
+    else load_matrices(words, tile, threadIdx.x * 4);
     for (int i = 0; i < 4; ++i) y[i * 32 + threadIdx.x] = words[i];
 }
 """
@@ -214,7 +215,15 @@ KERNEL void warpgroup_product(In<unsigned> a, In<unsigned> b, Out<float> c, int 
     // A warpgroup multiplies 64 rows of 8 words by 128 rows of 8 words, as `place` lays them.
     Shared<unsigned> memory = dynamic_shared<unsigned>();
     constexpr int A = 64 * WORDS;  // b lies behind a
-    for (int row = threadIdx.x; row < 192; row += 128) {
+    constexpr int SLICE = 32 * WORDS;
+    if (half == 2) {  // turned over: 16 rows of words with two of 64, and of 128, numbers
+        for (int e = threadIdx.x; e < 16 * 96; e += 128) {
+            int k = e / 96, word = e % 96, at = word < 32 ? word / 16 * SLICE : A + (word - 32) / 16 * SLICE;
+            memory[at + place(SKIP / 8 * 16 + k, word % 16 / 4) + word % 4] =
+                word < 32 ? a[k * 32 + word] : b[k * 64 + word - 32];
+        }
+    }
+    for (int row = threadIdx.x; half < 2 && row < 192; row += 128) {
         for (int word = 0; word < 8; ++word) {
             unsigned v = row < 64 ? a[row * 8 + word] : b[(row - 64) * 8 + word];
             memory[place(row, SKIP / 4 + word / 4) + word % 4] = v;
@@ -225,7 +234,9 @@ KERNEL void warpgroup_product(In<unsigned> a, In<unsigned> b, Out<float> c, int 
     float sums[64];
     for (int k = 0; k < 64; ++k) sums[k] = 1;
     open_products();
-    if (half) begin_product<true>(sums, memory, SKIP, A + SKIP);
+    constexpr int ROWS = SKIP / 8 * 16 * WORDS;
+    if (half == 2) begin_product<true, SLICE>(sums, memory, ROWS, A + ROWS);
+    else if (half) begin_product<true>(sums, memory, SKIP, A + SKIP);
     else begin_product<false>(sums, memory, SKIP, A + SKIP);
     close_products();
     await_products_but<0, 64>(sums);
@@ -263,13 +274,14 @@ def warpgroup_kernels(skip):
 
 
 @pytest.mark.parametrize("skip", [0, 8])  # the first or the second eight words of a row
-@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("half", [0, 1, 2])  # 2: turned over
 def test_the_twins_of_warpgroups_multiply(half, skip, rng):
     kernels = warpgroup_kernels(skip)
     kind, words = (np.float16, 16) if half else (np.float32, 8)
     a, b = (rng.integers(-9, 9, (rows, words)).astype(kind) for rows in (64, 128))
     c = np.full(64 * 128, np.nan, np.float32)
-    given = [np.ascontiguousarray(m).view(np.uint32).ravel() for m in (a, b)]
+    given = [m.T if half == 2 else m for m in (a, b)]
+    given = [np.ascontiguousarray(m).view(np.uint32).ravel() for m in given]
     kernels["warpgroup_product"]((1, 1, 1), (128, 1, 1), [*given, c, np.int32(half)], shared=4 * 192 * 16)  # fmt: skip
     assert np.array_equal(c.reshape(64, 128), 1 + a.astype(np.float32) @ b.T.astype(np.float32))
 
@@ -299,8 +311,12 @@ def test_faults_of_warpgroups_are_found(how):
 
 
 def test_matrices_come_as_a_warp_wants_them():
-    """Lane 4 g + t has word t of row g of each (PTX manual, ldmatrix)."""
+    """Lane 4 g + t has word t of row g of each (PTX manual, ldmatrix), or of its transpose."""
     kernels = emulator.build(ROUNDING, "float")
     x, y = np.arange(128, dtype=np.uint32), np.zeros(128, np.uint32)
     kernels["matrices"]((1, 1, 1), (32, 1, 1), [x, y, np.int32(0)])
     assert np.array_equal(x, y)
+    halves = np.arange(256, dtype=np.uint16).reshape(4, 8, 8)
+    x = np.ascontiguousarray(halves).view(np.uint32).ravel()
+    kernels["matrices"]((1, 1, 1), (32, 1, 1), [x, y, np.int32(1)])
+    assert np.array_equal(y.view(np.uint16).reshape(4, 8, 8), halves.transpose(0, 2, 1))

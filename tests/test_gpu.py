@@ -152,8 +152,10 @@ def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgr
         a, b, s, k = (v.astype(dtype) for v in (x, weight, styles, back))
         end = finish | {"b": finish["b"].astype(dtype)}
         yield ops.conv2d(a, b, 1, [1, 0, -1, 2], groups, s, end)
-        yield ops.conv2d(a, b, 1, 1, groups)
+        y = ops.conv2d(a, b, 1, 1, groups)
+        yield y
         yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
+        yield ops.conv2d_weight_grad(a, y, size, 1, 1, groups)
 
     with ops.engine("loops"):
         expected = list(results(np.float64))
@@ -161,6 +163,9 @@ def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgr
         got = list(results(np.float32))
     sums = [kernel for kernel in warpgroups if kernel.startswith("conv_")]
     assert sums and all("warpgroup" in kernel for kernel in sums)
+    gradient = next(kernel for kernel in warpgroups if kernel.startswith("weight_gradient"))
+    wide = way == "fp16" and max(c, o) // groups > 64
+    assert ("warpgroup" in gradient) == wide
     for y, exact in zip(got, expected, strict=True):
         near(y, exact, 1e-3)
 

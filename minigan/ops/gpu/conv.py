@@ -75,6 +75,9 @@ GRADIENT = {  # rows: outputs; columns: channels; step: pixels
         Tile("conv_tensor_gradient", f"weight_gradient_f16_{n}", n, n, 32, t, 3) for n, t in SQUARE
     ],
 }
+GRADIENT_BY_WARPGROUPS = Tile(
+    "conv_tensor_gradient", "weight_gradient_f16_128_warpgroups", 128, 128, 32, 256, 4
+)
 
 
 def algorithm(dtype, C, O, taps, pixels, precision):
@@ -115,12 +118,17 @@ def _choose(x, C, O, taps, pixels, precision):
     return chosen
 
 
+def _by_warpgroups():
+    """Whether tensor cores work by warpgroups here."""
+    return WARPGROUPS and capability() == 90
+
+
 def _tile(way, O):
     """The narrowest tile that has room for all outputs, or the widest; None: no tiles."""
     if way not in FORWARD:
         return None
     tiles = FORWARD[way]
-    if WARPGROUPS and way in BY_WARPGROUPS and O > 32 and capability() == 90:
+    if way in BY_WARPGROUPS and O > 32 and _by_warpgroups():
         tiles = BY_WARPGROUPS[way]
     return next((tile for tile in tiles if O <= tile.rows), tiles[-1])
 
@@ -361,6 +369,8 @@ def _tensor_weight_grad(x, g, size, stride, padding, groups, way):
     )
     first = (image.py - y0) * image.PW + image.px - x0
     narrow, wide = GRADIENT[way]
+    if way == "fp16" and _by_warpgroups():
+        wide = GRADIENT_BY_WARPGROUPS
     tile = narrow if max(O, inside) <= narrow.rows else wide
     scales = (image.largest, largest, image.slices, slices, image.pixels, all_pixels)
     return _weight_sums(tile, image.array, words, (groups, O, inside, KH, KW), all_pixels,

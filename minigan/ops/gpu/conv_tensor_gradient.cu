@@ -9,7 +9,8 @@
 
 constexpr int AHEAD = 2;  // steps that are on their way
 
-// x [groups, x_slices, pixels, 16], g [groups, g_slices, all, 16]; `all` of the pixels count.
+// x [groups, x_slices, pixels, 16], g [groups, g_slices, all, 16]; what lies in x after `all` pixels is
+// nothing.
 // first: the pixel that pixel 0 of g meets under the first tap.
 #define GRADIENT_PARAMS                                                                        \
     In<unsigned> x, In<unsigned> g, Out<float> dw, int splits, In<float> x_max,                \
@@ -50,12 +51,15 @@ DEVICE void load_turned(Fragments<HALF, M, N>& into, Shared<unsigned> a, Shared<
     }
 }
 
-// B outputs × B channels by DOWN × ACROSS warps, of which each turns over what it needs.
-template <bool HALF, int B, int DOWN, int ACROSS> DEVICE void weight_gradient(GRADIENT_PARAMS) {
+// B outputs × B channels by DOWN × ACROSS warps, of which each turns over what it needs; or by their
+// warpgroups, whose tensor cores turn over what they read.
+template <bool HALF, int B, int DOWN, int ACROSS, bool WARPGROUPS = false>
+DEVICE void weight_gradient(GRADIENT_PARAMS) {
     constexpr int STEP = HALF ? 32 : 16;  // pixels; and channels of a slice
     constexpr int ROWS = B / DOWN, COLUMNS = B / ACROSS, FM = ROWS / 16, FN = COLUMNS / 8;
     constexpr int APART = 8 * DOWN * ACROSS;  // rows of 16 words sent at once
-    constexpr int STAGE = 2 * B * WORDS, END = AHEAD * STAGE;
+    constexpr int STAGE = 2 * B * WORDS, STAGES = AHEAD + (WARPGROUPS ? 2 : 1);  // conv_tensor.cu
+    constexpr int END = (STAGES - 1) * STAGE;
     Shared<unsigned> memory = dynamic_shared<unsigned>();
     int c0 = blockIdx.x * B, o0 = blockIdx.y * B;
     int split = blockIdx.z % splits, tap = blockIdx.z / splits % (KH * KW);
@@ -92,17 +96,32 @@ template <bool HALF, int B, int DOWN, int ACROSS> DEVICE void weight_gradient(GR
     float sums[FM][FN][4] = {};
     for (int at = 0; step < last; ++step) {
         await_all_but<AHEAD - 1>();
-        __syncthreads();  // this step's tiles are complete, and nobody reads the last one's any more
-        Shared<unsigned> a = memory + (at + o1 * WORDS), b = memory + (at + (B + c1) * WORDS);
+        if (WARPGROUPS) show_to_warpgroups();
+        __syncthreads();  // this step's tiles are complete, and nobody reads those that are sent next
+        if constexpr (WARPGROUPS) {
+            open_products();
 #pragma unroll
-        for (int k = 0; k < 2; ++k) {
-            Fragments<HALF, FM, FN> of;
-            load_turned(of, a, b, k);
-            if (k == 0) send_step();
-            multiply(of, sums, [](int) {});
+            for (int k = 0; k < STEP; k += 16) {
+                begin_product<HALF, STEP * WORDS>(sums[0][0], memory,
+                                                  at + (o1 / 64 * 64 + k) * WORDS,
+                                                  at + (B + k) * WORDS);
+            }
+            close_products();
+            send_step();
+            await_products_but<1, FN * 4>(sums[0][0]);  // the last step's are done
+        } else {
+            Shared<unsigned> a = memory + (at + o1 * WORDS), b = memory + (at + (B + c1) * WORDS);
+#pragma unroll
+            for (int k = 0; k < 2; ++k) {
+                Fragments<HALF, FM, FN> of;
+                load_turned(of, a, b, k);
+                if (k == 0) send_step();
+                multiply(of, sums, [](int) {});
+            }
         }
         at = at == END ? 0 : at + STAGE;
     }
+    if (WARPGROUPS) await_products_but<0, FN * 4>(sums[0][0]);
 
     int lane = threadIdx.x % 32;
     float by = HALF ? nonzero(x_max[0]) * nonzero(g_max[0]) : 1;
@@ -132,4 +151,8 @@ KERNEL_OF(256, 2) void weight_gradient_f16_128(GRADIENT_PARAMS) {
 }
 KERNEL_OF(128, 4) void weight_gradient_f16_64(GRADIENT_PARAMS) {
     weight_gradient<true, 64, 2, 2>(GRADIENT_ARGS);
+}
+
+KERNEL_OF(256, 2) void weight_gradient_f16_128_warpgroups(GRADIENT_PARAMS) {
+    weight_gradient<true, 128, 8, 1, true>(GRADIENT_ARGS);
 }

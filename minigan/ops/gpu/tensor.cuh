@@ -98,10 +98,11 @@ template <int N, int COUNT> DEVICE void await_products_but(float* sums) {
 #endif
 }
 // How they are told of a tile whose rows of 64 bytes lie as `place` has them, from a multiple of 512 bytes
-// on (PTX manual, "Matrix descriptor"): its address, 512 bytes from 8 rows to the next 8, and the kind
-// of swizzling, 2.
-DEVICE unsigned long long tile_at(const unsigned* memory) {
-    return 2ull << 62 | (512ull >> 4) << 32 | (address(memory) >> 4 & 0x3fff);
+// on (PTX manual, "Matrix descriptor"): its address; bytes from a slice to the next, where numbers of
+// 32 rows lie beside each other; 512 bytes from 8 rows to the next 8; the kind of swizzling, 2.
+DEVICE unsigned long long tile_at(const unsigned* memory, int slice) {
+    return 2ull << 62 | (512ull >> 4) << 32 | (unsigned long long)(slice >> 4) << 16 |
+           (address(memory) >> 4 & 0x3fff);
 }
 #define SUMS \
     "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15," \
@@ -112,21 +113,24 @@ DEVICE unsigned long long tile_at(const unsigned* memory) {
 #define SIXTEEN(i) FOUR(i), FOUR(i + 4), FOUR(i + 8), FOUR(i + 12)
 // Begin sums[64 × 128] += a · bᵀ of eight words of 64 rows and of 128 rows.  A warp has 16 rows of the sums,
 // its lanes hold what they hold of `mma`'s c, for 8 columns after another.
-template <bool HALF>
+// TURNED > 0: a and b lie turned over, in slices of 32 columns, so many words from one to the next;
+// only f16 can.
+template <bool HALF, int TURNED = 0>
 DEVICE void begin_product(float* sums, const unsigned* memory, int a, int b) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
     if (HALF) {
         asm volatile("{.reg .pred add; setp.eq.u32 add, 0, 0; "
                      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 " SUMS
-                     ", %64, %65, add, 1, 1, 0, 0;}"
+                     ", %64, %65, add, 1, 1, %66, %66;}"
                      : SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
-                     : "l"(tile_at(memory + a)), "l"(tile_at(memory + b)));
+                     : "l"(tile_at(memory + a, 4 * TURNED)),
+                       "l"(tile_at(memory + b, 4 * TURNED)), "n"(TURNED > 0));
     } else {
         asm volatile("{.reg .pred add; setp.eq.u32 add, 0, 0; "
                      "wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32 " SUMS
                      ", %64, %65, add, 1, 1;}"
                      : SIXTEEN(0), SIXTEEN(16), SIXTEEN(32), SIXTEEN(48)
-                     : "l"(tile_at(memory + a)), "l"(tile_at(memory + b)));
+                     : "l"(tile_at(memory + a, 0)), "l"(tile_at(memory + b, 0)));
     }
 #endif
 }
