@@ -50,7 +50,7 @@ class Tile:
 
 TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv_tensor.cu's blocks
 SQUARE = ((64, 128), (128, 256))  # and of conv_tensor_gradient.cu's, with as many channels
-GROUPED = ((64, 128, "warpgroup"), (128, 256, "warpgroups"))
+GROUPED = ((64, 128, "warpgroup"), (128, 256, "warpgroups"))  # and of those by warpgroups
 FORWARD = {  # those of a kind are for different numbers of outputs
     "tiled": [Tile("conv_tiled", "conv_tiled", 64, 64, 16, 256)],
     "wide": [
@@ -150,8 +150,8 @@ def _largest(a):
 
 
 def _pack(x, styles, largest, groups, slices, pixels, plane, place, stride=(1, 1)):
-    """x [N, C, H, W] times styles as words [groups, slices, pixels, 16]; place: PW, py, px of
-    PACK_PARAMS.  largest: of its magnitudes, for half precision, or None."""
+    """x [N, C, H, W] times styles as words [groups, slices, pixels, 16]; place: PW, py and px of
+    conv_tensor_pack.cu.  largest: of the magnitudes, for half precision; None for tf32."""
     N, C, H, W = x.shape
     words = cupy().empty((groups, slices, pixels, WORDS), np.uint32)
     grid = (blocks(plane, PIXELS), slices, N * groups)

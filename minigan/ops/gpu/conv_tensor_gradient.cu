@@ -70,7 +70,7 @@ DEVICE void weight_gradient(GRADIENT_PARAMS) {
     // What this thread sends: four words of every APART-th row of both tiles, which are of the same pixel.
     int line = threadIdx.x / 4, quarter = threadIdx.x % 4, into = place(line, quarter);
     int at_next = step * STEP + line % STEP;  // the pixel that is sent next
-    int end = last * STEP < all ? last * STEP : all;
+    int end = last < steps ? last * STEP : all;
     int x_end = end < all - shift ? end : all - shift;  // after the last pixel lies nothing
     int g_slice = o0 / STEP + line / STEP, x_slice = c0 / STEP + line / STEP;
     long long word_g = ((long long)group * g_slices + g_slice) * all + at_next;
