@@ -288,7 +288,7 @@ def test_the_largest_of_more_numbers_than_threads(where, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("height, skip, fours", [(6, 0, True), (6, 1, False), (6, 2, False), (6, 4, True), (5, 0, False)])  # fmt: skip
-def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):  # fmt: skip
+def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):
     """Rows of fours that begin at a four are read so, others number by number; all are right."""
     from minigan.ops.gpu import pointwise
 
