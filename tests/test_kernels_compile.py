@@ -69,12 +69,14 @@ def test_kernels_compile(file, dtype, arch, tmp_path):
     else:
         pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc) and no nvcc")
     names = kernel_names(text)
-    assert names and all(name.encode() in cubin for name in names)
+    assert names
+    for name in names:  # those by warpgroups are there only where warpgroups are
+        assert (name.encode() in cubin) == ("warpgroup" not in name or arch == "sm_90a")
 
 
 @pytest.mark.parametrize("file, some", [("conv_tensor", 2), ("conv_tensor_gradient", 1)])
 def test_warpgroups_compile_for_the_chip_that_has_them(file, some, tmp_path):
-    """As code for sm_90a alone; elsewhere those kernels are there, and multiply nothing."""
+    """As code for sm_90a alone."""
     text, options = launch.source(file), launch.options(np.float32)
     kinds = [b"wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16", b"wgmma.mma_async.sync.aligned.m64n128k8.f32.tf32.tf32"]  # fmt: skip
     for arch, there in (("compute_90a", True), ("compute_90", False)):

@@ -155,6 +155,7 @@ KERNEL_OF(128, 4) void conv_f16_32(TENSOR_PARAMS) {
 }
 
 // Products of 64 outputs × 128 pixels, by warpgroups.
+#ifdef WARPGROUPS_ARE_THERE
 KERNEL_OF(256, 2) void conv_tf32_128_warpgroups(TENSOR_PARAMS) {
     conv_tensor<false, 128, 128, 8, 1, true>(TENSOR_ARGS);
 }
@@ -167,3 +168,4 @@ KERNEL_OF(256, 2) void conv_f16_128_warpgroups(TENSOR_PARAMS) {
 KERNEL_OF(128, 4) void conv_f16_64_warpgroup(TENSOR_PARAMS) {
     conv_tensor<true, 64, 128, 4, 1, true>(TENSOR_ARGS);
 }
+#endif

@@ -152,7 +152,8 @@ KERNEL_OF(256, 2) void weight_gradient_f16_128(GRADIENT_PARAMS) {
 KERNEL_OF(128, 4) void weight_gradient_f16_64(GRADIENT_PARAMS) {
     weight_gradient<true, 64, 2, 2>(GRADIENT_ARGS);
 }
-
+#ifdef WARPGROUPS_ARE_THERE
 KERNEL_OF(256, 2) void weight_gradient_f16_128_warpgroups(GRADIENT_PARAMS) {
     weight_gradient<true, 128, 8, 1, true>(GRADIENT_ARGS);
 }
+#endif

@@ -68,7 +68,10 @@ DEVICE void load_turned_matrices(unsigned* words, const unsigned* memory, int at
 
 // Compute capability 9.0 has larger tensor cores, which four warps, a warpgroup, order to work.  They take
 // both factors from shared memory, go on while the warps do other things, and need code that is made
-// for this chip alone (sm_90a).
+// for this chip alone (sm_90a); made for others, the functions below do nothing.
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(EMULATED)
+#define WARPGROUPS_ARE_THERE
+#endif
 #ifndef EMULATED
 // What this thread has sent and awaited, they see after the next barrier.
 DEVICE void show_to_warpgroups() {
