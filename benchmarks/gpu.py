@@ -133,6 +133,7 @@ def convolutions(rates, rounds):
     print(
         "\n`of cuDNN`: its time over ours; `of the card`: our multiply-adds over a matrix product's."
     )
+    usual = conv.WARPGROUPS
     header("N,C,H→O", "pass", "precision", "ours", "cuDNN", "of cuDNN", "of the card")
     for n, c, h, o in CONVOLUTIONS:
         rng = np.random.default_rng(0)
@@ -165,7 +166,7 @@ def convolutions(rates, rounds):
                 variants = {"ours": ours} | cudnn(which, precision, *host)
                 agree({"ours": ours} | cudnn(which, "float64", *host), BOUND[precision])
                 t = milliseconds(variants, rounds)
-                conv.WARPGROUPS = False
+                conv.WARPGROUPS = usual
                 share = n * o * h * h * c * 9 / t["ours"] * 1e3
                 row(*label, t["ours"], t.get("cuDNN", ""), t["cuDNN"] / t["ours"] if torch else "",
                     share / rates[precision] if torch else "")  # fmt: skip

@@ -38,7 +38,7 @@ def nvrtc():
 def by_nvrtc(text, arch, options, kind="CUBIN"):
     program = nvrtc().createProgram(text, "kernels.cu", [], [])
     try:
-        # With CuPy's own option, without which NVRTC before 13.5 refuses lambdas
+        # With CuPy's own option, without which NVRTC 13.0 refuses lambdas
         always = ("--device-as-default-execution-space",)
         nvrtc().compileProgram(program, (f"-arch={arch}", *options, *always))
         made = getattr(nvrtc(), f"get{kind}")(program)

@@ -345,8 +345,8 @@ def _weight_sums(tile, x, g, shape, pixels, scales, geometry):
     groups, O, inside, KH, KW = shape
     tiles = (blocks(inside, tile.columns), blocks(O, tile.rows))
     there = math.prod(tiles) * groups * KH * KW
-    # Four times as many blocks as enough: a few more than there is room for at once would double
-    # the time, since the last of them have the GPU for themselves.
+    # Four times as many blocks as enough: if there were a few more than there is room for at once,
+    # the last of them would have the GPU for themselves.
     splits = max(1, min(blocks(4 * ENOUGH, there), pixels // (8 * tile.step)))
     dw = cupy().empty((splits, groups * O, inside, KH, KW), np.float32 if scales else x.dtype)
     launch(tile.file, tile.kernel, (*tiles, groups * KH * KW * splits), (tile.threads, 1, 1),
