@@ -8,6 +8,7 @@ Read next: `measure.py`, which puts them into one table with floors and seeds.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 import scipy.optimize
@@ -73,7 +74,8 @@ def kernel_distance(a, b, rng, subsets=100, size=1000):
     """Squared maximum mean discrepancy with the kernel (xᵀy/D + 1)³, unbiased: (mean, std).
 
     a, b: [N, D].  Mean over random subsets of `size`, or of as many as there are, drawn by rng
-    (numpy Generator); std is that of the subsets.  Bińkowski et al. 2018 (arXiv 1801.01401), there
+    (numpy Generator); std is that of the subsets, and NaN where each is the whole of a or b, or
+    there is only one: a spread of nothing.  Bińkowski et al. 2018 (arXiv 1801.01401), there
     of Inception's features.  Its expected value does not depend on N; below 0 by chance is fine.
     Raises: as `frechet_distance`.
     """
@@ -86,7 +88,8 @@ def kernel_distance(a, b, rng, subsets=100, size=1000):
         cross = (x @ y.T / d + 1) ** 3
         pairs = (within.sum() - np.trace(within)) / (m * (m - 1))
         found.append(pairs - 2 * cross.sum() / m**2)
-    return float(np.mean(found)), float(np.std(found))
+    varies = subsets > 1 and m < min(len(a), len(b))
+    return float(np.mean(found)), float(np.std(found)) if varies else math.nan
 
 
 def precision_recall(real, fake, k=3):
@@ -175,29 +178,64 @@ def _in_float64(network):
     return network.replace(params=wide(network.params), buffers=wide(network.buffers))
 
 
-def readability(x, y):
-    """What share of y's variance a linear map of x explains, learnt on half and judged on the rest.
+def readability(x, y, folds=5):
+    """What share of y's variance a linear map of x explains, in samples that it was not fitted to.
 
-    x [N, D]; y [N] or [N, K], several columns for one factor with K choices.  Least squares with a
-    little ridge, on standardised x.  Returns (R² of all of x, R² of the best single coordinate,
-    which).  0 is none, 1 all; below 0: worse than the mean.
+    x [N, D]; y [N] or [N, K], several columns for one factor with K choices.  Ridge regression,
+    cross-validated: fitted to all parts but one and judged on that one, each in turn.  A fit of D
+    weights to n samples loses about (1 − R²)·D/n on others, so values compare at one N only.
+    Returns (R² of all of x, R² of the best single coordinate, which: the last fit's).  0 is none,
+    1 all; below 0: worse than the mean.
+    Raises: ValueError if x is no [N, D] with y as long, or y does not vary.
     """
-    y = np.asarray(y, np.float64).reshape(len(y), -1)
+    return readabilities(x, {"y": y}, folds)["y"]
+
+
+def readabilities(x, targets, folds=5):
+    """`readability` of each of several targets, {name: y}, for about the price of one."""
     x = np.asarray(x, np.float64)
-    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-8)
-    half = len(x) // 2
-    y = y - y[:half].mean(axis=0)
-    learn, judge = x[:half], x[half:]
-    gram = learn.T @ learn / half
-    cross = learn.T @ y[:half] / half
-    weights = np.linalg.solve(gram + 1e-3 * np.eye(x.shape[1]), cross)
-    total = np.sum(y[half:] ** 2)
-    best = int(np.argmax(np.sum(cross**2, axis=1)))  # for one coordinate R² is the squared cross
+    columns = {}
+    for name, y in targets.items():
+        y = np.asarray(y, np.float64)
+        if x.ndim != 2 or len(x) != len(y) or len(x) < 2 * folds:
+            raise ValueError(f"readability: x has shape {x.shape}, {name} {y.shape}; expected "
+                             f"[N, D] and [N] or [N, K], N from {2 * folds}")  # fmt: skip
+        columns[name] = y.reshape(len(y), -1)
+        if np.ptp(columns[name], axis=0).max() == 0:
+            raise ValueError(f"readability: {name} is the same throughout; there is nothing to "
+                             "explain")  # fmt: skip
+    best, left = {}, dict.fromkeys(columns, 0)  # squares unexplained: by all of x, by one, by none
+    for fold in range(folds):
+        judge = np.arange(len(x)) % folds == fold
+        mean, scale = x[~judge].mean(axis=0), x[~judge].std(axis=0) + 1e-8
+        fitted, judged = ((x[part] - mean) / scale for part in (~judge, judge))
+        spectrum = np.linalg.eigh(fitted.T @ fitted / len(fitted))
+        for name, y in columns.items():
+            centre = y[~judge].mean(axis=0)
+            learnt, wanted = y[~judge] - centre, y[judge] - centre
+            cross = fitted.T @ learnt / len(fitted)
+            best[name] = one = [np.argmax(np.sum(cross**2, axis=1))]  # R²: a squared correlation
+            guesses = judged @ _ridge(spectrum, learnt, cross), judged[:, one] @ cross[one], 0.0
+            left[name] = left[name] + np.array([np.sum((wanted - guess) ** 2) for guess in guesses])
+    shares = {name: 1 - squares / squares[2] for name, squares in left.items()}
+    return {name: (float(r[0]), float(r[1]), int(best[name][0])) for name, r in shares.items()}
 
-    def explained(guess):
-        return float(1 - np.sum((y[half:] - guess) ** 2) / total) if total else 0.0
 
-    return explained(judge @ weights), explained(judge[:, [best]] @ cross[[best]]), best
+def _ridge(spectrum, y, cross):
+    """Weights [D, K] with the penalty that generalised cross-validation takes for the best.
+
+    spectrum: of xᵀx/N, as `numpy.linalg.eigh`'s; y [N, K]; cross is xᵀy/N.  x and y are centred.
+    Golub, Heath & Wahba 1979.
+    """
+    values, vectors = np.maximum(spectrum[0], 0)[:, None], spectrum[1]
+    turned = vectors.T @ cross
+    penalties = np.geomspace(1e-6, 1e3, 28)
+    explained = [(2 * turned**2 / (values + p) - values * (turned / (values + p)) ** 2).sum()
+                 for p in penalties]  # fmt: skip
+    used = np.array([np.sum(values / (values + p)) / len(y) for p in penalties])
+    rest = np.sum(y * y) / len(y) - np.array(explained)
+    best = penalties[np.argmin(rest / (1 - used) ** 2)]
+    return vectors @ (turned / (values + best))
 
 
 def linear_separability(latents, factors):
@@ -205,23 +243,35 @@ def linear_separability(latents, factors):
 
     latents [N, D]; factors [N, F], those of the generated samples.  A linear classifier (logistic
     regression; the paper takes an SVM) learns on the first half and is judged on the second.
-    Returns (score, accuracies [F]): score = exp(Σ H(Y|X)), X the prediction and Y the truth
-    (StyleGAN, §4.2).  1 is perfect; 2ᶠ is chance.
+    Returns (score, accuracies [F]): score = exp(Σ H(Y|X)·log 2/H(Y)), X the prediction and Y the
+    truth: the score of StyleGAN, §4.2, whose halves are equal, H(Y) = log 2.  1 is perfect; 2ᶠ is
+    chance, also where ties at the median make the halves unequal.
+    Raises: ValueError for a factor that hardly varies, since nothing to tell apart is no merit.
     """
     x = (latents - latents.mean(axis=0)) / (latents.std(axis=0) + 1e-8)
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     half = len(x) // 2
     labels = factors > np.median(factors, axis=0)
+    upper = labels.mean(axis=0)
+    flat = np.flatnonzero(np.minimum(upper, 1 - upper) < 0.05)
+    if len(flat):
+        raise ValueError(
+            f"linear_separability: {100 * upper[flat[0]]:.1f} % of factor {flat[0]} lie above its "
+            "median; expected about half: a factor that hardly varies cannot be separated"
+        )
     weights = np.stack([_logistic_regression(x[:half], y) for y in labels[:half].T], axis=1)
     predicted, true = x[half:] @ weights > 0, labels[half:]
     entropy = 0.0
     for p, y in zip(predicted.T, true.T, strict=True):
-        for side in (False, True):
-            share = np.mean(y[p == side]) if np.any(p == side) else 0.0
-            for q in (share, 1 - share):
-                if q > 0:
-                    entropy -= np.mean(p == side) * q * np.log(q)
+        given = sum(np.mean(p == side) * _entropy(y[p == side]) for side in (False, True))
+        entropy += given * np.log(2) / _entropy(y)
     return float(np.exp(entropy)), np.mean(predicted == true, axis=0)
+
+
+def _entropy(labels):
+    """Of a row of True and False, in nats; 0 for none."""
+    share = np.mean(labels) if len(labels) else 0.0
+    return -sum(q * np.log(q) for q in (share, 1 - share) if q > 0)
 
 
 def _logistic_regression(x, label):
@@ -238,26 +288,34 @@ def _logistic_regression(x, label):
 def variance_split(G, rng, n=512):
     """Does w matter?  What share of the output's variance is due to the latent, what to the noise.
 
-    Two samples of the same w and fresh noise differ by chance alone: E[(x − x′)²]/2 is the variance
-    given w.  Returns {"w": share, "noise": share, "layers": [(name, w, noise), …]}; the two shares
-    add up to 1.  A layer's numbers say how much changes if its w, or its noise map, alone is drawn
-    anew (total effects: they need not add up).
-    G: any generator with `mapping`, `synthesis` and `buffers`.  n: number of latents.
+    Two samples of the same w and fresh noise differ through the noise: E[(x − x′)²]/2 is the
+    variance given w, and 1 minus its share what w decides alone; likewise with the noise held
+    fixed and a fresh w.  What neither decides alone is their interaction, "both" (Sobol 1993).
+    Returns {"w": share, "noise": share, "both": share, "layers": [(name, w, noise), …]}; the three
+    shares add up to 1.  A layer's numbers say how much changes if its w, or its noise map, alone is
+    drawn anew (total effects: they need not add up).
+    G: any generator with `mapping`, `synthesis` and `buffers`.  n: number of latents, from 2.
+    Raises: ValueError if every output is the same.
     """
-    z = rng.standard_normal((n, G.z_dim), np.float32)
-    ws = G.mapping(z)
-    x = G.synthesis(ws, "random", rng)
+    ws = G.mapping(rng.standard_normal((n, G.z_dim), np.float32))
+    one, other = (int(seed) for seed in rng.integers(1 << 62, size=2))  # of all noise maps
+
+    def images(ws, seed):
+        return G.synthesis(ws, "random", np.random.default_rng(seed))
+
+    x = images(ws, one)
     total = float(np.mean(np.var(x, axis=0, ddof=1)))
     if total == 0:
         raise ValueError("variance_split: every output is the same; there is no variance to split")
-    noise = _half_square(x, G.synthesis(ws, "random", rng)) / total
+    w = 1 - _half_square(x, images(ws, other)) / total
+    noise = 1 - _half_square(x, images(np.roll(ws, 1, axis=0), one)) / total
     ws = ws[:512]  # enough for the layers, each of which takes several passes
     const = G.synthesis(ws, "const")
     layers = []
     names = [k.removesuffix(".noise_const") for k in G.buffers if k.endswith(".noise_const")]
     for i, name in enumerate(names):
         others = np.array(ws)
-        others[:, i] = ws[::-1, i]
+        others[:, i] = np.roll(ws[:, i], 1, axis=0)
         w_effect = _half_square(const, G.synthesis(others, "const")) / total
         key = f"{name}.noise_const"
         effects = []
@@ -266,7 +324,7 @@ def variance_split(G, rng, n=512):
             redrawn = dataclasses.replace(G, buffers=G.buffers | {key: fresh})
             effects.append(_half_square(const, redrawn.synthesis(ws, "const")) / total)
         layers.append((name.removeprefix("synthesis."), w_effect, float(np.mean(effects))))
-    return {"w": 1 - noise, "noise": noise, "layers": layers}
+    return {"w": w, "noise": noise, "both": 1 - w - noise, "layers": layers}
 
 
 def _half_square(a, b):

@@ -17,7 +17,7 @@ from minigan.data import signals
 
 SAMPLES = 4096
 COLUMNS = ("style", "seed", "steps", "parameters", "distance", "floor", "separability_z",
-           "separability_w", "w_share", "noise_share", "seconds")  # fmt: skip
+           "separability_w", "w_share", "noise_share", "both_share", "seconds")  # fmt: skip
 
 
 def matched(style, config=None):
@@ -35,7 +35,7 @@ def parameters(config):
 
 
 def evaluate(G, rng):
-    """Measures of one trained toy: a dict with the columns from `distance` to `noise_share`."""
+    """Measures of one trained toy: a dict with the columns from `distance` to `both_share`."""
     z = rng.standard_normal((SAMPLES, G.z_dim), np.float32)
     x = G(z, noise_mode="random", rng=rng)
     held_out, more = (signals.sample(SAMPLES, rng) for _ in range(2))
@@ -56,6 +56,7 @@ def evaluate(G, rng):
         else None,
         "w_share": split["w"],
         "noise_share": split["noise"],
+        "both_share": split["both"],
     }
 
 

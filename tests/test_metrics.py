@@ -1,5 +1,7 @@
 """Measures against the reference vectors, against cases known by hand, and against themselves."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -41,7 +43,7 @@ def test_kernel_distance_is_the_reference(golden):
         if case["kid_all_samples_one_subset"] is not None:
             got, std = metrics.kernel_distance(real, fake, np.random.default_rng(0), 1)
             assert got == pytest.approx(case["kid_all_samples_one_subset"], rel=2e-6)
-            assert std == 0
+            assert np.isnan(std)  # one subset, and it is the whole: nothing that could vary
 
 
 def test_kernel_distance_is_unbiased(rng):
@@ -133,9 +135,52 @@ def test_readability_tells_all_from_one_and_from_none(rng):
     assert metrics.readability(x, choice)[0] == pytest.approx(want, abs=0.03)
 
 
+def test_kernel_distance_claims_no_spread_of_whole_sets(rng):
+    """Ten subsets that are all the whole set agree, which says nothing of the uncertainty."""
+    a, b = rng.normal(size=(2, 300, 3))
+    assert np.isnan(metrics.kernel_distance(a, b, rng, 10, 1000)[1])
+    assert np.isnan(metrics.kernel_distance(a, b[:100], rng, 10, 100)[1])
+    assert metrics.kernel_distance(a, b, rng, 10, 100)[1] > 0
+
+
+def test_readability_is_not_biased_by_a_small_sample(rng):
+    """64 coordinates that together explain a tenth: an unpenalised fit to 750 samples, judged on
+    the other 750, would report next to nothing."""
+    weights = np.full(64, math.sqrt(0.1 / 64))
+    values = {}
+    for n in (1500, 6000):
+        found = []
+        for _ in range(12):
+            x = rng.normal(size=(n, 64))
+            y = x @ weights + math.sqrt(0.9) * rng.normal(size=n)
+            found.append(metrics.readability(x, y)[0])
+        values[n] = np.mean(found)
+    assert values[1500] == pytest.approx(0.1, abs=0.05)
+    assert values[6000] == pytest.approx(0.1, abs=0.015)
+
+
+def test_the_penalty_of_readability_is_that_of_leave_one_out(rng):
+    """Generalised cross-validation comes close to leaving out each sample in turn."""
+    x = rng.normal(size=(120, 30))
+    y = (x[:, :1] + 3 * rng.normal(size=(120, 1))) * 0.5
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    weights = metrics._ridge(np.linalg.eigh(x.T @ x / 120), y, x.T @ y / 120)
+
+    def left_out(penalty):  # the exact shortcut: rest / (1 − leverage)
+        hat = x @ np.linalg.solve(x.T @ x + 120 * penalty * np.eye(30), x.T)
+        return np.mean(((y - hat @ y)[:, 0] / (1 - np.diag(hat))) ** 2)
+
+    errors = {p: left_out(p) for p in np.geomspace(1e-6, 1e3, 28)}
+    mine = next(p for p in errors if np.allclose(
+        weights, np.linalg.solve(x.T @ x + 120 * p * np.eye(30), x.T @ y)))  # fmt: skip
+    assert errors[mine] < 1.02 * min(errors.values()) < 0.9 * errors[1e-6]
+
+
 @pytest.mark.parametrize(
     "call, error",
     [
+        (lambda: metrics.readability(np.zeros((50, 2)), np.zeros(50)), "y is the same throughout"),
+        (lambda: metrics.readability(np.zeros((50, 2)), np.zeros(40)), r"y \(40,\)"),
         (lambda: metrics.frechet_distance(np.zeros((5, 2)), np.zeros((5, 3))), r"b has shape \(5, 3\)"),
         (lambda: metrics.frechet_distance(np.zeros(5), np.zeros(5)), r"a has shape \(5,\)"),
         (lambda: metrics.kernel_distance(np.full((5, 2), np.nan), np.zeros((5, 2)), None), "a holds NaN"),
