@@ -22,7 +22,7 @@ from minigan.expert import Expert
 from minigan.networks import stylegan1, stylegan3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class State:
     """Everything between two steps."""
 
@@ -291,22 +291,28 @@ def _d_main(config, state, data, real, c, rng):
         state = dataclasses.replace(state, G=G)
     else:
         fake = state.G.synthesis(ws, "random", rng)
-    aug = _as_d_sees(config, state, rng)
-    real_seen, fake_seen = aug(real), aug(fake)
+    number = int(rng.integers(1 << 62))
+
+    def real_view(images):  # the same augmentations each time
+        return _as_d_sees(config, state, np.random.default_rng(number))(images)
+
+    real_seen, fake_seen = real_view(real), _as_d_sees(config, state, rng)(fake)
     t = beside(rng.random(len(real), np.float32), real)
 
     def loss(params):
         D = state.D.replace(params=params)
         real_logits, fake_logits = D(real_seen, c), D(fake_seen, fake_c)
-        value = _d_loss(config, real_logits, fake_logits)
+        value, r1 = _d_loss(config, real_logits, fake_logits), 0.0
         if config.loss == "wgan-gp":
             value = value + losses.gradient_penalty(lambda x: D(x, c), real_seen, fake_seen, t)
         elif config.gamma and config.r1_interval == 1:
-            value = value + losses.r1_penalty(lambda x: D(x, c), real_seen, config.gamma)
-        return value, real_logits
+            r1 = _r1(D, real_view, [(real, c)], config.gamma)
+        return value + r1, (real_logits, r1)
 
     stats = {}
-    state, stats["d_loss"], logits = _learn(config, state, "D", loss)
+    state, stats["d_loss"], (logits, r1) = _learn(config, state, "D", loss)
+    if config.gamma and config.r1_interval == 1 and config.loss != "wgan-gp":
+        stats["r1"] = float(r1)
     signs = state.signs + float(np.sign(logits).sum())
     count = state.signs_count + logits.size
     state = dataclasses.replace(state, signs=signs, signs_count=count)
@@ -336,9 +342,14 @@ def _d_r1(config, state, data, real, c, rng):
         sets.append((state.G.synthesis(ws, "random", rng), fake_c))
 
     def loss(params):
-        D = state.D.replace(params=params)  # its slope is that through the augmentation
-        penalties = [losses.r1_penalty(lambda x, c=c: D(aug(x), c), x, weight) for x, c in sets]
-        return sum(penalties[1:], penalties[0]), None
+        return _r1(state.D.replace(params=params), aug, sets, weight), None
 
     state, value, _ = _learn(config, state, "D", loss)
     return state, value / config.r1_interval
+
+
+def _r1(D, view, sets, weight):
+    """R1 over sets of (images, labels).  D's slope is that at the images themselves, through its
+    view of them, as officially: a blur would otherwise change what γ means."""
+    penalties = [losses.r1_penalty(lambda x, c=c: D(view(x), c), x, weight) for x, c in sets]
+    return sum(penalties[1:], penalties[0])
