@@ -306,6 +306,38 @@ def test_separability_weighs_the_two_sides_by_their_share(rng):
     assert score == pytest.approx(math.exp(0.75 * h), rel=0.02)
 
 
+def test_separability_is_not_bought_by_collapse(rng):
+    """A factor that does not vary, or hardly, is refused by its number: it would score as perfect.
+    One with ties at its median is at 2 by chance, like any other."""
+    latents, factors = rng.normal(size=(4000, 3)), rng.normal(size=(4000, 2))
+    for collapsed in (0.3, np.where(rng.random(4000) < 0.03, 1.0, 0.0)):
+        with pytest.raises(ValueError, match="factor 1 lie above its median"):
+            metrics.linear_separability(
+                latents, np.stack([factors[:, 0], factors[:, 1] * 0 + collapsed], 1)
+            )
+    skewed = np.where(rng.random((4000, 1)) < 0.1, 1.0, 0.0)
+    assert metrics.linear_separability(latents, skewed)[0] == pytest.approx(2, rel=0.02)
+
+
+def test_variance_split_books_an_interaction_as_such(rng):
+    """x = w·noise: neither decides anything alone."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Product:
+        buffers: dict
+        z_dim = 1
+
+        def mapping(self, z):
+            return z[:, None]
+
+        def synthesis(self, ws, noise_mode="const", rng=None):
+            return ws * (rng or np.random.default_rng(0)).standard_normal((len(ws), 1, 1))
+
+    split = metrics.variance_split(Product({}), rng, n=40_000)
+    assert split["w"] == pytest.approx(0, abs=0.05) == split["noise"]
+    assert split["both"] == pytest.approx(1, abs=0.08)
+
+
 def test_variance_split_of_a_known_generator(rng):
     @dataclasses.dataclass(frozen=True)
     class Known:
@@ -326,7 +358,8 @@ def test_variance_split_of_a_known_generator(rng):
     G = Known({"synthesis.b4.noise_const": np.zeros(2)})
     split = metrics.variance_split(G, rng, n=20_000)
     assert split["w"] == pytest.approx(9 / 25, abs=0.02)
-    assert split["w"] + split["noise"] == pytest.approx(1)
+    assert split["noise"] == pytest.approx(16 / 25, abs=0.02)
+    assert split["both"] == pytest.approx(0, abs=0.03)
     ((name, w, noise),) = split["layers"]
     assert name == "b4" and w == pytest.approx(9 / 25, abs=0.03) and noise > 0.05
 
