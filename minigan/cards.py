@@ -78,9 +78,9 @@ def tables(name):
     G = networks.get("G_ema") or networks.get("G")
     if G is None:
         raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or features")
-    made = meta.get("made") or meta | {"images": meta["state"]["images"]}
-    data = _drawn(made)
-    return report(G, features.load("factors"), data, made["images"])
+    made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
+    seen = made.get("images", made.get("state", {}).get("images", 0))
+    return report(G, features.load("factors"), _drawn(made) if seen else None, seen)
 
 
 def _drawn(made):
@@ -208,7 +208,7 @@ def report(G, reader, data=None, images_seen=0, n=N):
                  f"N = {n}): z {found['z']:.2f}, w {found['w']:.2f}.")  # fmt: skip
     parts += _readable_tables(measure.readable(G, reader, n), n)
     parts += _coverage_tables(measure.coverage(G, reader, n))
-    if data is not None and images_seen:
+    if data is not None:
         found = measure.memorised(G, data, images_seen)
         parts += [
             "### Copies?",

@@ -420,6 +420,30 @@ def test_the_committed_table_is_complete():
     assert "mean ± standard deviation over 5 seeds" in toy_compare.summary(rows)
 
 
+def test_lesson_04_says_what_its_table_says():
+    """If this fails after the table was made anew, lesson 04, "What came out", must change too."""
+    root = pathlib.Path(__file__).parent.parent
+    rows = toy_compare.read(root / "notebooks/results/toy_compare.csv")
+
+    def of(column):
+        styles = ([r[column] for r in rows if r["style"] == s] for s in toy.STYLES)
+        return (np.array(values, float) for values in styles)
+
+    adain, off, concat_w, concat_z = of("distance")
+    assert abs(adain.mean() - concat_w.mean()) < min(adain.std(ddof=1), concat_w.std(ddof=1))
+    assert (concat_z < adain).all() and 1.7 < adain.mean() / concat_z.mean() < 2
+    assert abs(off.mean() - concat_z.mean()) < min(off.std(ddof=1), concat_z.std(ddof=1))
+    adain, off, concat_w, concat_z = of("w_share")
+    assert (adain > 0.94).all() and (concat_w < 0.94).all() and (concat_z < 0.94).all()
+    assert (off == 0).all()
+    adain, _, concat_w, concat_z = of("noise_share")  # of the data: 0.044
+    assert adain.mean() < 0.044 / 3 and min(concat_w.mean(), concat_z.mean()) > 2 * 0.044
+    (z, _, z_concat_w, classic), (w, _, w_concat_w, _) = of("separability_z"), of("separability_w")
+    assert z.mean() / w.mean() > 1.5 and w.mean() < min(w_concat_w.mean(), classic.mean())
+    assert w.max() > min(w_concat_w.min(), classic.min())  # "though the dots overlap"
+    assert (classic < z).all() and (classic < z_concat_w).all()
+
+
 def test_a_missing_folder_is_found_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
         toy_compare.compare([0], 10**9, tmp_path / "missing" / "table.csv")
@@ -483,6 +507,29 @@ def test_the_committed_table_of_mixing_is_complete():
         (p, s) for s in range(5) for p in toy_mixing.PROBS
     ]
     assert "over 5 seeds, 1200 steps" in toy_mixing.summary(rows)
+
+
+def test_lesson_05_says_what_its_table_says():
+    """If this fails after the table was made anew, lesson 05, §4, must change too."""
+    root = pathlib.Path(__file__).parent.parent
+    rows = toy_compare.read(root / "notebooks/results/toy_mixing.csv")
+    without, mixing = (
+        {k: np.array([r[k] for r in rows if r["mixing_prob"] == p]) for k in toy_mixing.COLUMNS}
+        for p in toy_mixing.PROBS
+    )
+    growth, less = (t["distance_mixed"] - t["distance"] for t in (without, mixing))
+    assert (0 < less).all() and (less < growth).all()
+    gap = abs(mixing["distance"].mean() - without["distance"].mean())
+    assert gap < max(mixing["distance"].std(ddof=1), without["distance"].std(ddof=1))
+    sides = [t["position_coarse"] > t["position_fine"] for t in (without, mixing)]
+    assert not sides[0].all() and sides[1].all()
+    clear = np.sort(mixing["position_coarse"])
+    assert clear[[0, -1]].round(2).tolist() == [0.52, 0.94]  # quoted
+    for table in (without, mixing):
+        assert (table["width_fine"] > 5 * table["width_coarse"]).all()
+        assert max(table["frequency_coarse"].max(), table["frequency_fine"].max()) < 0.1
+        assert table["roughness_coarse"].mean() < table["roughness_fine"].mean() < 0.15
+    assert without["width_fine"].mean() < mixing["width_fine"].mean()
 
 
 @pytest.mark.slow
