@@ -101,6 +101,17 @@ def test_links_lead_somewhere(path):
             assert (path.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_whose_mistake_it_is_can_be_looked_up(path):
+    """Nobody is blamed in general: a cell that speaks of others' code or texts links to one."""
+    vague = (
+        r"public (Style|code)|(many|some|most|often) (texts|code)|text ?books?\b|legend\b|re-impl"
+    )
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown" and re.search(vague, cell.source, re.IGNORECASE):
+            assert "](http" in cell.source, cell.source
+
+
 def test_the_map_names_every_lesson_with_its_minutes():
     maps = [(ROOT / "README.md").read_text(), read(ROOT / "notebooks/00_start_here.ipynb").cells]
     for text in (maps[0], "\n".join(cell.source for cell in maps[1])):
