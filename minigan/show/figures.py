@@ -123,7 +123,8 @@ class picture:
 
     def _repr_html_(self):
         data = base64.b64encode(self.data).decode()
-        return (
+        return (  # of a collapsed output JupyterLab shows the first line
+            "<!-- a figure: click to see it -->\n"
             f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}" '
             f'style="width: {self.width}px; max-width: 100%; height: auto">'
         )
