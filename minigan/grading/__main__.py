@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import sys
 
-from minigan.grading import grade, sandbox, submission
+from minigan.grading import grade, kernel, sandbox
 from minigan.grading.plugin import grade_table
 from minigan.grading.release import hand_out, release
 
@@ -47,24 +47,20 @@ def validate(path):
     The checks are those of solutions/ where there is one, else the file's own.  Returns the exit
     status: 0 if every check passes, 1 if not, or a sentence if the file is no exercise.
     """
-    handed_in = submission.read(path, sandbox.Limits().notebook)
-    if handed_in.problem:
-        return f"{path}: {handed_in.problem}"
     original = pathlib.Path("solutions") / path.name
-    source = original if original.is_file() else path
+    limits = sandbox.Limits(hidden=(str(pathlib.Path.cwd()),))
     try:
-        notebook = submission.notebook_of(source.read_bytes())
-        if source is path:  # without the student's own cells, which are not handed in
-            notebook.cells = [cell for cell in notebook.cells if "minigan" in cell.metadata]
-        exercise = grade.Exercise(path.stem, notebook)
-    except submission.READING as error:
-        return f"{source}: not an exercise: {error}"
-    outcomes = grade.grade(exercise, handed_in)
+        exercise, handed_in = grade.own(path, limits)
+        if original.is_file():
+            exercise, _ = grade.own(original)
+        outcomes = grade.grade(exercise, handed_in, limits=limits)
+    except (ValueError, kernel.CannotStart) as error:
+        return f"{path}: {error}"
     for remark in handed_in.remarks:
         print(remark)
     lines = grade_table([outcome | {"cell": n} for n, outcome in enumerate(outcomes)])
     print("\n".join(lines))
-    if source is path:
+    if not original.is_file():
         print("(the visible checks only; the grader has more, and its own copy of these)")
     return 0 if all(not outcome["feedback"] for outcome in outcomes) else 1
 
