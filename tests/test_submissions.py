@@ -96,8 +96,8 @@ def test_the_reports_are_whole_and_safe_to_open(graded):
     for path in (root / "back").rglob("*.ipynb"):
         nbformat.validate(nbformat.read(path, as_version=4))
     one = nbformat.read(root / "back" / "changes its argument" / "02_tiny.ipynb", as_version=4)
-    assert one.cells[0].source.startswith("# 02_tiny: 2 / 3")
-    assert "✗ 0 / 1  z after the call" in one.cells[4].outputs[0].text
+    assert one.cells[0].source.startswith("# 02_tiny: 1 / 3")
+    assert "✗ 0 / 1  your function changed its argument" in one.cells[4].outputs[0].text
 
 
 @pytest.mark.slow
@@ -249,7 +249,12 @@ def student():
     box.define(
         "def same(*args, **kwargs):\n    return args, kwargs\n"
         "def view(x):\n    return x[1:, ::-1]\n"
-        "def fill(x, d, l, rng):\n    x[:] = 7\n    d['new'] = x\n    del d['old']\n    l.append(x)\n    return rng.normal()\n"
+        "def fill(rng, x, d, l):\n    l.append(x)\n    del d['old']\n    x[:] = 7\n"
+        "def grow(d):\n    d['new'] = 1\n"
+        "def deep(x, d):\n    d['a']['b'][1][0] = 7\n"
+        "def draw(rng):\n    return rng.normal()\n"
+        "kept = []\ndef keep(x):\n    for y in kept: y[:] = 7\n    kept.append(x + 1)\n    return kept[-1]\n"
+        "import collections\ndef kinds():\n    return collections.namedtuple('P', 'x y')(1, 2), collections.OrderedDict(a=3)\n"
         "def ask(f, x):\n    return f(x, scale=3)\n"
         "def careless(f):\n    return f(1, 2, 3)\n"
         "def fixed(x):\n    x[0] = 1\n"
@@ -263,7 +268,7 @@ def student():
 def test_values_go_there_and_back(student):
     x = np.arange(6.0).reshape(2, 3)
     args = (None, True, 3, 2.5, "ü", x, x.T, np.float32(1.5), np.int64(3), 1 + 2j, [1, (2, "a")],
-            {"a": x, 2: None}, np.array(3), np.zeros((0, 2)), float("inf"), np.array([True]))  # fmt: skip
+            {"a": x, "2": None}, np.array(3), np.zeros((0, 2)), float("inf"), np.array([True]))  # fmt: skip
     got, named = student.call("same", args, {"key": x}, [])
     assert named["key"] is x and got[5] is x  # what was sent comes back as itself
     for mine, theirs in zip(args, got, strict=True):
@@ -272,13 +277,34 @@ def test_values_go_there_and_back(student):
     assert got[7].dtype == np.float32
 
 
-def test_changes_of_arguments_are_seen_here(student):
-    x, d, l, rng = np.zeros(3), {"old": 1}, [1], np.random.default_rng(5)
-    drawn = student.call("fill", (x, d, l, rng), {}, [])
-    np.testing.assert_array_equal(x, 7)
-    assert list(d) == ["new"] and d["new"] is x and l[1] is x
-    again = np.random.default_rng(5)
-    assert drawn == again.normal() and rng.normal() == again.normal()
+def test_a_changed_argument_is_a_failure_and_changes_nothing_here(student):
+    rng, x, d, l = np.random.default_rng(5), np.zeros(3), {"old": 1}, [1]
+    changed = "^your function changed its argument in place: "
+    with pytest.raises(kernel.StudentError, match=changed + "x, d, l$"):
+        student.call("fill", (rng, x, d, l), {}, [], ["rng", "x", "d", "l"])
+    with pytest.raises(kernel.StudentError, match=changed + "number 2$"):
+        student.call("deep", (x, {"a": {"b": [x + 1, x + 2]}}), {}, [])
+    with pytest.raises(kernel.StudentError, match=changed + "d$"):
+        student.call("grow", (), {"d": d}, [])
+    np.testing.assert_array_equal(x, 0)
+    assert d == {"old": 1} and l == [1]
+
+
+def test_a_generator_goes_on_where_the_student_left_it(student):
+    rng, again = np.random.default_rng(5), np.random.default_rng(5)
+    assert student.call("draw", (rng,), {}, []) == again.normal() and rng.normal() == again.normal()
+
+
+def test_what_a_later_call_does_to_an_earlier_result_is_not_seen_here(student):
+    first = student.call("keep", (np.zeros(3),), {}, [])
+    second = student.call("keep", (np.ones(3),), {}, [])
+    np.testing.assert_array_equal(first, 1)
+    np.testing.assert_array_equal(second, 2)
+
+
+def test_named_tuples_and_ordered_dicts_are_tuples_and_dicts(student):
+    got = student.call("kinds", (), {}, [])
+    assert got == ((1, 2), {"a": 3}) and list(map(type, got)) == [tuple, dict]
 
 
 def test_a_result_that_shares_memory_shares_it_here(student):
@@ -333,7 +359,7 @@ def test_a_frame_from_the_other_side_is_not_trusted():
 
 @pytest.mark.parametrize("node", [
     {"array": 5}, {"array": -1}, {"array": "0"}, {"again": 3}, {"view": 1}, {"function": 0}, {"student": "f"}, {"rng": {}}, [], {}, {"dict": [[[1], 2]]},
-    {"dict": [1]}, {"tuple": 3}, {"array": 0, "view": [0, 10**9, [8]]}, {"array": 0, "view": [0, 0, [10**12]]}, {"array": 0, "view": [7, 0, [8]]},
+    {"dict": [1]}, {"list": [1] * wire.NODES}, {"tuple": 3}, {"array": 0, "view": [0, 10**9, [8]]}, {"array": 0, "view": [0, 0, [10**12]]}, {"array": 0, "view": [7, 0, [8]]},
     {"complex": "a"}, {"foreign": 3}, {"scalar": None},
 ])  # fmt: skip
 def test_malformed_values_raise_valueerror_or_typeerror(node):

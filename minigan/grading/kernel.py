@@ -99,12 +99,12 @@ class Kernel:
 
         named = [*parameters, *(f"number {n + 1}" for n in range(len(parameters), len(args)))]
         message = {"call": name, "errstate": np.geterr(), "answers": list(answers),
-                   "args": {"tuple": list(map(encode, named, args))},
-                   "kwargs": {"dict": dict(zip(kwargs, map(encode, kwargs, kwargs.values()),
-                                               strict=True))}}  # fmt: skip
+                   "args": list(map(encode, named, args)),
+                   "kwargs": {key: encode(key, kwargs[key]) for key in kwargs}}  # fmt: skip
         result, changed = self._ask(message, packer, functions, decode)
         if changed:
-            raise StudentError("", f"your function changed its argument in place: {changed[0]}")
+            named = ", ".join(changed)
+            raise StudentError("", f"your function changed its argument in place: {named}")
         return result
 
     def close(self):

@@ -62,13 +62,15 @@ class Grading:
         return found if file is None else [file]
 
     def pytest_terminal_summary(self, terminalreporter):
-        outcomes = [
-            value["outcome"] | {"notebook": value["notebook"], "cell": value["number"]}
+        found = {  # a test has several reports, with the same properties
+            report.nodeid: value["outcome"]
+            | {"notebook": value["notebook"], "cell": value["number"]}
             for reports in terminalreporter.stats.values()
             for report in reports
             for key, value in getattr(report, "user_properties", ())
             if key == KEY
-        ]
+        }
+        outcomes = list(found.values())
         for name in sorted({outcome["notebook"] for outcome in outcomes}):
             mine = [outcome for outcome in outcomes if outcome["notebook"] == name]
             terminalreporter.section(f"grades: {name}")

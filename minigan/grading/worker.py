@@ -162,8 +162,8 @@ class Worker:
         """Call a function; what comes back is its result and which arguments it has changed."""
         wire, np = self.wire, self.np
         unpacker = wire.Unpacker(arrays, special=self.special, learn=True)
-        args = unpacker.decode(message["args"])
-        kwargs = unpacker.decode(message["kwargs"])
+        args = [unpacker.decode(node) for node in message["args"]]
+        kwargs = {name: unpacker.decode(node) for name, node in message["kwargs"].items()}
         known = unpacker.known
         before = [self.snapshot(value) for value in known]
         if message["call"] not in self.shell.user_ns:
