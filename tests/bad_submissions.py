@@ -290,6 +290,8 @@ CODE = {
     "returns a long text": (0, 1, "too large to send", body("return 'x' * 10**6")),
     "an error with an odd name": (0, 1, "NameError", body("raise NameError('x', name=[])")),
     "an error without letters": (0, 1, "failed without words", "class Odd(Exception):\n    def __str__(self):\n        return '\x07'\nOdd.__name__ = '\x08'\n" + body("raise Odd")),
+    "holds memory in memory files": (0, 1, "Cannot allocate memory", body("import os", "os.memfd_create('x')")),
+    "holds memory in shared segments": (0, 1, "shared memory are not allowed", body("import ctypes", "ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)")),
     "memory in memory files": (0, 1, "", if_it_works("import os", "os.ftruncate(os.memfd_create('x'), 10**6)")),
     "memory in shared segments": (0, 1, "", if_it_works("import ctypes", "assert ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0")),
     "memory that no process shows": (0, 1, "", if_it_works("import mmap", "mmap.mmap(-1, 1 << 20)")),

@@ -42,8 +42,7 @@ class Exercise:
             for name in submission.defined(cell.source):
                 self.functions[name] = grade_id
             for name, inside in _DEF.findall(cell.source):
-                parts = re.split(r",\s*", inside)
-                self.parameters[name] = [re.match(r"\w*", part)[0] for part in parts]
+                self.parameters[name] = re.findall(r"(?:^|,)[\s*]*(\w+)", inside)
         self.code = code
         if not self.checks or not self.solutions:
             raise ValueError(f"{self.name} has no graded cells")

@@ -307,6 +307,8 @@ def _memory(child):
 def _last_words(code):
     """What an exit status says; a sandbox reports a signal as 128 + its number."""
     number = -code if code is not None and code < 0 else (code or 0) - 128
+    if number == getattr(signal, "SIGSYS", None):  # `seccomp.py`
+        return "stopped: segments of shared memory are not allowed"
     if number > 0:
         try:
             return f"the kernel died ({signal.Signals(number).name})"
