@@ -1,11 +1,13 @@
 """A class graded for real: `pytest --nbval --submissions`, with every way to go wrong in it."""
 
+import contextlib
 import csv
 import json
 import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -158,6 +160,99 @@ def test_submissions_need_nbval_and_solutions(tmp_path):
     (tmp_path / "solutions" / "02_tiny.ipynb").unlink()
     done = run(tmp_path)
     assert done.returncode == 4 and "grading needs the instructor's own copies" in done.stderr
+
+
+def test_a_process_that_cannot_start_is_said_in_a_sentence(tmp_path):
+    small_class(tmp_path, {"anna": bad.notebook()})
+    done = run(tmp_path, "--grading-limits=memory=20")
+    said = done.stdout + done.stderr
+    assert done.returncode == 4 and "no student's process can start: " in said, said
+    assert "INTERNALERROR" not in said and "Traceback" not in said
+
+
+def test_what_goes_wrong_with_one_submission_is_its_row(tmp_path, monkeypatch):
+    """… and its feedback's, and the run goes on."""
+    students = {name: bad.notebook() for name in ("anna", "bert", "carl")}
+    small_class(tmp_path, students)
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\nfrom minigan.grading import classroom, report\n"
+        "grade, feedback = classroom.grade, report.feedback\n"
+        "def broken(exercise, handed_in, *rest):\n"
+        "    if 'bert' in str(handed_in.cells): raise AssertionError('a surprise')\n"
+        "    return grade(exercise, handed_in, *rest)\n"
+        "def no_feedback(folder, entry, row, most):\n"
+        "    if entry.student == 'anna': raise UnboundLocalError('another')\n"
+        "    feedback(folder, entry, row, most)\n"
+        "classroom.grade, report.feedback = broken, no_feedback\n"
+    )
+    bad.write(tmp_path / "class" / "bert", bad.notebook(norm="# bert\n" + bad.RIGHT))
+    done = run(tmp_path, "--grades=g.json", "--feedback=back", "--confcutdir=.")
+    rows = {
+        row["student"]: row for row in json.loads((tmp_path / "g.json").read_text())["submissions"]
+    }
+    assert done.returncode == 1, done.stdout
+    assert [rows[name]["earned"] for name in students] == [3, 0, 3]
+    assert rows["bert"]["checks"][0]["feedback"] == "NOT GRADED: AssertionError: a surprise"
+    assert "no feedback was written: UnboundLocalError: another" in rows["anna"]["remarks"]
+    assert sorted(p.name for p in (tmp_path / "back").iterdir()) == ["bert", "carl"]
+
+
+def test_nothing_below_a_hidden_folder_is_shown_but_python():
+    """Wherever the project lies: here, the folder that holds this Python is the project."""
+    if sandbox.missing():
+        pytest.skip(sandbox.missing())
+    hidden = {str(pathlib.Path("/usr/share")), sys.prefix, sys.base_prefix, "/usr/nowhere"}
+    limits = sandbox.Limits(cell=20, hidden=tuple(hidden))
+    with contextlib.closing(kernel.Kernel(limits)) as box:
+        box.define("import os, sys, numpy\ndef seen(path):\n    return os.listdir(path) if os.path.isdir(path) else None\n"
+                   "def write(path):\n    open(path + '/x', 'w')")  # fmt: skip
+        assert box.call("seen", ("/usr/share",), {}, []) == []
+        assert "bin" in box.call("seen", ("/usr",), {}, [])
+        parts = {"bin", "lib", "lib64", "include", "share", "etc", "pyvenv.cfg"}
+        assert set(box.call("seen", (sys.prefix,), {}, [])) <= parts
+        assert box.call("seen", (str(ROOT / "solutions"),), {}, []) is None
+        for path in ("/usr/share", sys.prefix):
+            with pytest.raises(kernel.StudentError, match="OSError|PermissionError"):
+                box.call("write", (path,), {}, [])
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_of_system_calls_allows_and_refuses(machine):
+    """Its program, run by hand."""
+    from minigan.grading import seccomp
+
+    architecture, clone, mmap, shmget, memfd, refused = seccomp._REFUSED[machine]
+    lines = list(struct.iter_unpack("<HBBI", seccomp.program(machine)))
+
+    def answer(number, *args, arch=architecture):
+        data = (
+            struct.pack("<II", number, arch)
+            + bytes(8)
+            + struct.pack("<6Q", *args, *[0] * (6 - len(args)))
+        )
+        value, at = 0, 0
+        while True:
+            operation, yes, no, k = lines[at]
+            at += 1
+            if operation == seccomp._RETURN:
+                return k
+            if operation == seccomp._LOAD:
+                (value,) = struct.unpack_from("<I", data, k)
+            elif operation == seccomp._AND:
+                value &= k
+            else:
+                holds = {seccomp._EQUAL: value == k, seccomp._AT_LEAST: value >= k,
+                         seccomp._ANY_BIT: bool(value & k)}[operation]  # fmt: skip
+                at += yes if holds else no
+
+    allowed, eperm, enomem = 0x7FFF0000, 0x00050001, 0x0005000C
+    assert {answer(number) for number in (0, 1, 3, 500)} == {allowed}
+    assert {answer(number) for number in refused} == {eperm}
+    assert answer(memfd) == enomem and answer(shmget) == 0x80000000 and answer(435) == 0x00050026
+    assert answer(clone, 0x11) == allowed and answer(clone, 0x10000011) == eperm
+    assert answer(mmap, 0, 9, 3, 0x22) == allowed and answer(mmap, 0, 9, 3, 0x21) == enomem
+    assert answer(0, arch=1) == eperm and answer(0x40000000) == eperm
+    assert seccomp.program("riscv64") is None
 
 
 @pytest.mark.slow
@@ -322,6 +417,43 @@ def test_functions_of_the_check_can_be_called_from_there(student):
     np.testing.assert_array_equal(student.call("ask", (scaled, np.ones(2)), {}, []), [3, 3])
     with pytest.raises(kernel.StudentError, match="TypeError: .*positional argument"):
         student.call("careless", (scaled,), {}, [])
+
+
+@pytest.mark.parametrize(
+    "what", ["'x' * 10**5", "np.zeros(10**4)", "[np.zeros(10**4)]", "{'a': 1}", "None"]
+)
+def test_a_function_of_the_check_takes_few_and_small_numbers_alone(what):
+    """What a check does with them costs the grader's own time and memory."""
+    given = []
+    with contextlib.closing(kernel.Kernel(sandbox.Limits(cell=20))) as box:
+        box.define("import numpy as np")
+        box.define(f"def once(f, x):\n    f(x)\n    f({what})", student=True)
+        box.define("def often(f, x):\n    for n in range(1100): f(x)", student=True)
+        box.define(
+            f"def again(f, x):\n    for n in range(9):\n        try: f({what})\n        except (TypeError, ValueError): pass"
+        )
+        words = "called too often, or given too much|takes numbers and arrays, not"
+        for name, count in (("once", 1), ("often", 1000), ("again", 0)):
+            given.clear()
+            with (
+                pytest.raises(kernel.StudentError, match=words)
+                if count
+                else contextlib.nullcontext()
+            ):
+                box.call(name, (given.append, np.ones(2)), {}, [])
+            assert len(given) == count
+
+
+def test_random_numbers_that_nobody_seeds_and_the_order_of_sets_are_the_same(student):
+    seen = []
+    for _ in range(2):
+        with contextlib.closing(kernel.Kernel(sandbox.Limits(cell=20))) as box:
+            box.define(
+                "import random\nimport numpy as np\ndef draw():\n    return [random.random(), np.random.random(), *map(str, {'a', 'b', 'c', 'd'})]"
+            )
+            box.fresh_allowance()
+            seen.append([box.call("draw", (), {}, []) for _ in range(2)])
+    assert seen[0] == seen[1] and seen[0][0] != seen[0][1]
 
 
 def test_readonly_arrays_and_error_states_travel(student):
