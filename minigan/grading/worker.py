@@ -46,7 +46,7 @@ def confine(limits):
         ("RLIMIT_FSIZE", limits["files"]),
         ("RLIMIT_NPROC", limits["processes"] if limits["sandboxed"] else None),
         ("RLIMIT_CORE", 0),
-        ("RLIMIT_NOFILE", 256),  # pipes and sockets hold memory, too
+        ("RLIMIT_NOFILE", 128),  # pipes and sockets hold memory, too
     ):
         if most is not None and hasattr(resource, name):
             resource.setrlimit(getattr(resource, name), (most, most))
