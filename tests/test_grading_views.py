@@ -160,6 +160,7 @@ HONEST = {
                                           "def helper(x):\n    return x + x\n\n\ndef twice(x):\n    return helper(x)"),
     "a later cell breaks an earlier one": (bad.RIGHT, "np.mean = None\n" + bad.TWICE),
     "a later cell takes the name": (bad.RIGHT, "def pixel_norm(z):\n    return None\n\n\n" + bad.TWICE),
+    "imports what the set-up has": ("import numpy as np\nimport random, math as m\n" + bad.RIGHT, "from minigan import toy\n" + bad.TWICE),
     "a lambda": ("pixel_norm = lambda z: z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)", bad.TWICE),
     "two lines of imports over its check's names": ("import json as z\n" + bad.RIGHT, "from math import pi as rng\n" + bad.TWICE),
 }  # fmt: skip

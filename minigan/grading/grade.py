@@ -34,16 +34,18 @@ class Exercise:
 
     def __post_init__(self):
         code = [c for c in self.notebook.cells if c.cell_type == "code"]
+        self.code = code
+        given = {name for c in code if not is_solution(c) and check_of(c) is None
+                 for name in submission.defined(c.source)}  # fmt: skip
         self.solutions = {c.metadata.nbgrader.grade_id: c for c in code if is_solution(c)}
         self.checks = [check for check in map(check_of, code) if check]
-        self.functions = {}  # function -> grade_id of its cell
+        self.functions = {}  # function -> grade_id of the first cell that defines it
         self.parameters = {}  # function -> the names of its arguments
         for grade_id, cell in self.solutions.items():
-            for name in submission.defined(cell.source):
-                self.functions[name] = grade_id
+            for name in submission.defined(cell.source, imports=False) - given:
+                self.functions.setdefault(name, grade_id)
             for name, inside in _DEF.findall(cell.source):
                 self.parameters[name] = re.findall(r"(?:^|,)[\s*]*(\w+)", inside)
-        self.code = code
         if not self.checks or not self.solutions:
             raise ValueError(f"{self.name} has no graded cells")
 
@@ -165,10 +167,12 @@ class _Run:
             self.done += 1
             self.kernel.fresh_allowance()
             if is_solution(cell):
-                answers = self.exercise.answers(cell.metadata.nbgrader.grade_id)
-                for name in submission.defined(cell.source) - namespace.keys():
-                    parameters = self.exercise.parameters.get(name, ())
-                    namespace[name] = Remote(self.kernel, name, answers, parameters)
+                grade_id = cell.metadata.nbgrader.grade_id
+                answers = self.exercise.answers(grade_id)
+                for name, owner in self.exercise.functions.items():
+                    if owner == grade_id:
+                        parameters = self.exercise.parameters.get(name, ())
+                        namespace[name] = Remote(self.kernel, name, answers, parameters)
             elif check is None:
                 with contextlib.suppress(Exception):  # a demonstration may fail with the student's
                     exec(cell.source, namespace)

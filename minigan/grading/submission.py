@@ -93,15 +93,16 @@ _BINDS = re.compile(r"^(?:async +)?(?:def|class) +(\w+)|^(?:from +\S+ +)?import 
                     r"|^(\w[\w, ]*)(?::[^=\n]*)?=(?!=)", re.M)  # fmt: skip
 
 
-def defined(source, most=100_000):
-    """The names a cell binds at its top level, by the look of its lines.
+def defined(source, imports=True, most=100_000):
+    """The names a cell binds at its top level, perhaps by imports, too, by the look of its lines.
 
     It may be a student's: the parser would take a kilobyte for every few characters, and a cell
     with magics is no Python.
     """
     names = set()
     for name, imported, assigned in _BINDS.findall(source[:most]):
-        parts = [name, *(imported.split("#")[0] + "," + assigned).split(",")]
+        imported = imported.split("#")[0] if imports else ""
+        parts = [name, *imported.split(","), *assigned.split(",")]
         names.update(part.split()[-1].split(".")[0].strip("()\\") for part in parts if part.strip())
     return names
 
