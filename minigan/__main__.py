@@ -1,8 +1,14 @@
-"""python -m minigan …: what the course does from the command line."""
+"""python -m minigan …: what the course does from the command line.
+
+An error is one sentence; MINIGAN_TRACEBACK=1 shows Python's traceback instead.
+"""
 
 import argparse
 import ast
+import math
+import os
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -32,6 +38,28 @@ def toy_report(adain_on, seed):
         print("Without AdaIN no path leads from w into the signal: the latent does nothing.")
 
 
+def run_toy(args):
+    from minigan import toy_compare, toy_mixing, toy_training
+
+    if args.action is None:
+        toy_report(not args.no_adain, args.seed)
+    else:
+        steps = toy_training.Training().steps if args.steps is None else args.steps
+        table = {"compare": toy_compare, "mixing": toy_mixing}[args.action]
+        print(table.summary(table.compare(args.seeds, steps, args.out, args.jobs)))
+
+
+def setting(pair):
+    """(name, value) of "NAME=VALUE"; other than Python values are words.  Raises: ValueError."""
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise ValueError(f"--set {pair}: expected NAME=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError):
+        return name, value
+
+
 def start_training(args):
     from minigan import runs
 
@@ -39,15 +67,7 @@ def start_training(args):
         config = runs.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
     else:
         config = runs.preset(args.config or "portraits32")
-    settings = {}
-    for pair in args.set:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise ValueError(f"--set {pair}: expected NAME=VALUE")
-        try:
-            settings[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            settings[name] = value  # a word
+    settings = dict(map(setting, args.set))
     for name in ("data", "seed", "kimg"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
@@ -98,14 +118,16 @@ def add_model_commands(commands):
     imitate = commands.add_parser("imitate", help="a StyleGAN3 that learns another's pictures")
     imitate.add_argument("--config", default="portraits32-2021", help="a preset of runs.py")
     imitate.add_argument("--teacher", default="portraits32", help="a file, or a shipped name")
-    imitate.add_argument("--kimg", type=float, default=50, help="thousands of pictures to imitate")
-    imitate.add_argument("--lr", type=float, default=0.004)
-    imitate.add_argument("--seed", type=int, default=0)
+    imitate.add_argument(
+        "--kimg", type=positive, default=50, help="thousands of pictures to imitate"
+    )
+    imitate.add_argument("--lr", type=positive, default=0.004)
+    imitate.add_argument("--seed", type=whole(0), default=0)
     imitate.add_argument("--out", required=True, help="the file it goes to")
     learn = commands.add_parser("features", help="train a network that reads portraits")
     learn.add_argument("--task", choices=("factors", "identity"), required=True)
-    learn.add_argument("--kimg", type=float, default=200, help="thousands of drawings it sees")
-    learn.add_argument("--seed", type=int, default=0)
+    learn.add_argument("--kimg", type=positive, default=200, help="thousands of drawings it sees")
+    learn.add_argument("--seed", type=whole(0), default=0)
     learn.add_argument("--out", required=True, help="the file it goes to")
     for name, text in (("measure", "print the measures of a network"),
                        ("card", "write a shipped network's model card anew")):  # fmt: skip
@@ -116,9 +138,19 @@ def add_model_commands(commands):
 def imitate(args):
     from minigan import files, imitation, runs
 
+    check_out(args.out)
     config, teacher = runs.preset(args.config).G, files.load(args.teacher)
     _, error = imitation.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
     print(f"mean squared difference of the last 800 pictures: {error:.5f}")
+
+
+def check_out(path):
+    """Raise OSError unless a file can have this path: before the work, not after it."""
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"--out {path} is a folder; expected a file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"--out {path}: there is no folder {path.parent}")
 
 
 def measure_sticking(args):
@@ -134,6 +166,7 @@ def run_model_command(args):
     if args.command == "export":
         cards.export(args.run, args.name)
     elif args.command == "features":
+        check_out(args.out)
         cards.train_features(args.task, args.kimg, args.seed, args.out)
     elif args.command == "measure":
         print(cards.tables(args.network))
@@ -141,21 +174,63 @@ def run_model_command(args):
         cards.write(args.network)
 
 
+def warm_kernels(args):
+    from minigan.data import portraits
+    from minigan.ops.warm import warm
+
+    warm(args.all)
+    portraits.draw({}, 8)
+
+
+def whole(least):
+    """For argparse: whole numbers from `least` on."""
+
+    def parse(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least}")
+        return int(text)
+
+    return parse
+
+
+def positive(text):
+    """For argparse: a number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def said(error):
+    """An error in one sentence."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    kind = type(error).__name__
+    if isinstance(error, (ValueError, OSError, ArithmeticError, RuntimeError, MemoryError)):
+        return str(error) or kind
+    return f"{kind}: {error}; this is a bug in minigan, MINIGAN_TRACEBACK=1 shows where"
+
+
 def main():
     parser = argparse.ArgumentParser("python -m minigan", description=__doc__.partition(":")[2])
     commands = parser.add_subparsers(dest="command", required=True)
     toy = commands.add_parser("toy", help="the one-dimensional style-GAN of Part 1")
     toy.add_argument("--no-adain", action="store_true", help="leave AdaIN out")
-    toy.add_argument("--seed", type=int, default=0)
+    toy.add_argument("--seed", type=whole(0), default=0)
     actions = toy.add_subparsers(dest="action")
     for name, what in (
         ("compare", "modulation against concatenation, over several seeds"),
         ("mixing", "with mixing regularisation and without, over several seeds"),
     ):
         action = actions.add_parser(name, help=what)
-        action.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-        action.add_argument("--steps", type=int, default=None, help="default: as in toy_training")
-        action.add_argument("--jobs", type=int, default=2, help="toys trained at the same time")
+        action.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2, 3, 4])
+        action.add_argument("--steps", type=whole(1), help="default: as in toy_training")
+        action.add_argument(
+            "--jobs", type=whole(1), default=2, help="toys trained at the same time"
+        )
         action.add_argument("--out", default=f"notebooks/results/toy_{name}.csv")
     train = commands.add_parser("train", help="train a generator and its discriminator")
     train.add_argument(
@@ -176,37 +251,30 @@ def main():
     train.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     sticking = commands.add_parser("sticking", help=(
         "equivariance of untrained networks, from StyleGAN2 to StyleGAN3"))  # fmt: skip
-    sticking.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    sticking.add_argument("--n", type=int, default=96, help="latents for each number")
-    sticking.add_argument("--jobs", type=int, default=2, help="networks measured at the same time")
+    sticking.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2, 3, 4])
+    sticking.add_argument("--n", type=whole(1), default=96, help="latents for each number")
+    sticking.add_argument(
+        "--jobs", type=whole(1), default=2, help="networks measured at the same time"
+    )
     sticking.add_argument("--out", default="notebooks/results/sticking.csv")
     add_picture_commands(commands)
     add_model_commands(commands)
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")
     warm.add_argument("--all", action="store_true", help="also for training, and in float64")
     args = parser.parse_args()
-    run = {"train": start_training, "imitate": imitate, "sticking": measure_sticking}
+    run = {"toy": run_toy, "train": start_training, "imitate": imitate,
+           "sticking": measure_sticking, "warm": warm_kernels}  # fmt: skip
     run |= dict.fromkeys(("export", "features", "measure", "card"), run_model_command)
     run |= dict.fromkeys(("generate", "style-mix", "interpolate"), make_pictures)
-    if args.command in run:
-        try:
-            run[args.command](args)
-        except (ValueError, OSError, ArithmeticError, RuntimeError, MemoryError) as error:
-            raise SystemExit(f"error: {error}") from None
-    elif args.command == "warm":
-        from minigan.data import portraits
-        from minigan.ops.warm import warm
-
-        warm(args.all)
-        portraits.draw({}, 8)
-    elif args.action:
-        from minigan import toy_compare, toy_mixing, toy_training
-
-        steps = toy_training.Training().steps if args.steps is None else args.steps
-        table = {"compare": toy_compare, "mixing": toy_mixing}[args.action]
-        print(table.summary(table.compare(args.seeds, steps, args.out, args.jobs)))
-    else:
-        toy_report(not args.no_adain, args.seed)
+    warnings.formatwarning = lambda message, *_: f"{message}\n"  # without a line of our source
+    try:
+        run[args.command](args)
+    except Exception as error:
+        if os.environ.get("MINIGAN_TRACEBACK") == "1":
+            raise
+        raise SystemExit(f"error: {said(error)}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped") from None
 
 
 if __name__ == "__main__":

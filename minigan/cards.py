@@ -10,13 +10,11 @@ alone; what stands above it is written by hand.
 Read first: `measure.py`.
 """
 
-import os
 import pathlib
-import platform
 
 import numpy as np
 
-from minigan import features, files, measure, metrics, runs, show
+from minigan import device, features, files, measure, metrics, runs, show
 from minigan.data import images, portraits
 from minigan.measure import SEEDS, N
 
@@ -37,7 +35,8 @@ def export(run, name, folder=files.MODELS):
         "images": meta["state"]["images"],
         "log": meta["log"],
         "seconds": sum(row["seconds"] for row in meta["log"]),
-        "machine": machine(),
+        "machines": list(dict.fromkeys(row.get("machine", "?") for row in meta["log"])),
+        "portraits": meta.get("portraits"),
     }
     files.save(folder / f"{name}.npz", {"G_ema": networks["G_ema"]}, half=True, made=made)
     files.save(folder / f"{name}-D.npz", {"D": networks["D"]}, half=True)
@@ -48,14 +47,8 @@ def train_features(task, kimg, seed, path):
     config = features.Config(task=task)
     network = features.train(config, kimg, seed)
     made = {"command": f"python -m minigan features --task {task} --kimg {kimg:g} --seed {seed}",
-            "machine": machine()}  # fmt: skip
+            "machine": device.machine()}  # fmt: skip
     files.save(path, {"features": network}, half=True, made=made)
-
-
-def machine():
-    """This machine, in words."""
-    return (f"{platform.machine()}, {os.cpu_count()} cores, no GPU; Python "
-            f"{platform.python_version()}, NumPy {np.__version__}")  # fmt: skip
 
 
 def write(name, folder=files.MODELS):
@@ -85,16 +78,20 @@ def tables(name):
     G = networks.get("G_ema") or networks.get("G")
     if G is None:
         raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or features")
-    made = meta.get("made") or {"config": meta.get("config"), "images": meta["state"]["images"]}
-    data = _drawn(made["config"])
-    return report(G, features.load("factors"), data, made["images"])
+    made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
+    seen = made.get("images", made.get("state", {}).get("images", 0))
+    return report(G, features.load("factors"), _drawn(made) if seen else None, seen)
 
 
-def _drawn(config):
-    """The training data of a config (as JSON) if they were drawn; others do not ship."""
+def _drawn(made):
+    """The training data of a network if they were drawn; others do not ship."""
+    config = made["config"]
     if config["data"] != "portraits":
         return None
-    return runs.Portraits(config["G"]["img_resolution"], config["seed"])
+    resolution, seed = config["G"]["img_resolution"], config["seed"]
+    if made.get("portraits") == runs.BY_NUMBER:
+        return runs.Portraits(resolution, seed)
+    return runs.BatchedPortraits(resolution, seed, config["batch"])  # the older networks
 
 
 def _generator_card(name, G, made, path):
@@ -105,6 +102,8 @@ def _generator_card(name, G, made, path):
     curves = _curves(log)
     with files.replacing(path.with_name(f"{name}-curves.png")) as file:
         file.write(curves)
+    # Of the older networks no file says which machine trained them.
+    machines = "; ".join(made.get("machines", [f"exported on {made.get('machine')}"]))
     sizes = [sum(p.size for p in G.params.values()), path.stat().st_size / 1e6]
     changed = "\n".join(f"    {k}: {v}" for k, v in config.items() if k not in ("G", "D"))
     nets = "\n".join(f"    {k}: {config[k]}" for k in ("G", "D"))
@@ -113,7 +112,7 @@ def _generator_card(name, G, made, path):
         f"The run of the shipped weights, after what is said above: seed {config['seed']} of "
         f"weights, data and noise; {made['images'] / 1000:g} kimg of drawn portraits; "
         f"{made['seconds'] / 60:.0f} minutes by the log, with other work beside it; "
-        f"{made['machine']}. G has {sizes[0]:,} parameters, {sizes[1]:.2f} MB as float16.",
+        f"{machines}. G has {sizes[0]:,} parameters, {sizes[1]:.2f} MB as float16.",
         "<details><summary>The configuration</summary>\n\n" + nets + "\n" + changed
         + "\n\n</details>",
         f"![Losses over kimg.]({name}-curves.png)",
@@ -121,7 +120,7 @@ def _generator_card(name, G, made, path):
         f"The same 64 latents, not chosen, at ψ = 0.7 and ψ = 1.\n\n![64 portraits at ψ = 0.7.]"
         f"({name}-psi07.png) ![The same latents at ψ = 1: more varied.]({name}-psi10.png)",
         "## Measures",
-        report(G, features.load("factors"), _drawn(config), made["images"]),
+        report(G, features.load("factors"), _drawn(made), made["images"]),
     ])  # fmt: skip
 
 
@@ -207,14 +206,15 @@ def report(G, reader, data=None, images_seen=0, n=N):
     numbers = sum(not f.choices and f.name != "background" for f in portraits.FACTORS)
     parts.append(f"Linear separability of {numbers} factors (1 is perfect, {2**numbers} is chance; "
                  f"N = {n}): z {found['z']:.2f}, w {found['w']:.2f}.")  # fmt: skip
-    parts += _readable_tables(measure.readable(G, reader, n))
+    parts += _readable_tables(measure.readable(G, reader, n), n)
     parts += _coverage_tables(measure.coverage(G, reader, n))
     if data is not None:
         found = measure.memorised(G, data, images_seen)
         parts += [
             "### Copies?",
-            "Median distance of 500 pictures to the nearest of 20,000: root mean square per pixel "
-            "value, in a range of −1 … 1.",
+            f"Median distance of 500 pictures to the nearest of {found.pop('others'):,}: root mean "
+            "square per pixel value, in a range of −1 … 1. Trained on: the last that it saw, read "
+            "back by seed and number.",
         ]
         rows = [[name, *(f"{v:.4f}" for v in pair)] for name, pair in found.items()]
         parts.append(table(["nearest among those", "fakes", "new drawings"], rows))
@@ -230,10 +230,10 @@ def report(G, reader, data=None, images_seen=0, n=N):
     if not runs.splits(G):
         return "\n\n".join(parts)
     split = metrics.variance_split(G, np.random.default_rng(0), 512)
-    w, noise = (f"{100 * split[k]:.1f} %" for k in ("w", "noise"))
+    w, noise, both = (f"{100 * split[k]:.1f} %" for k in ("w", "noise", "both"))
     parts.append(
-        f"Of the variance at ψ = 1, w explains {w}, the noise {noise}. If the w of one layer, or "
-        "its noise, alone is drawn anew:"
+        f"Of the variance at ψ = 1, w alone explains {w}, the noise alone {noise}; {both} are due "
+        "to both together. If the w of one layer, or its noise, alone is drawn anew:"
     )
     rows = [
         [name, f"{100 * w:.1f} %", f"{100 * noise:.2f} %"] for name, w, noise in split["layers"]
@@ -242,7 +242,7 @@ def report(G, reader, data=None, images_seen=0, n=N):
     return "\n\n".join(parts)
 
 
-def _readable_tables(found):
+def _readable_tables(found, n):
     layers = range(len(next(iter(found.values()))["layers"]))
     level = {f.name: f.level for f in portraits.FACTORS}
     rows = [
@@ -253,15 +253,16 @@ def _readable_tables(found):
     ]
     return [
         "### What the latents say about the factors",
-        "Share of a factor's variance that a linear map reads from z, from w and from all styles s "
-        "(in brackets: from the best single coordinate). Then, with a w of its own in each layer, "
-        "from that layer's w alone; **bold** where it is strongest.",
+        f"Share of a factor's variance in {n} pictures that a linear map reads from z, from w and "
+        "from all styles s (in brackets: from the best single coordinate), cross-validated. Then, "
+        "with a w of its own in each layer, from that layer's w alone; **bold** where it is "
+        "strongest.",
         table(["factor", "level", "z", "w", "s", *(f"w{i}" for i in layers)], rows),
     ]
 
 
 def _strongest(values, i):
-    text = f"{max(values[i], 0):.2f}"
+    text = f"{values[i]:.2f}"
     return f"**{text}**" if i == int(np.argmax(values)) and values[i] > 0.05 else text
 
 

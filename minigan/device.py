@@ -5,6 +5,10 @@ Nothing is computed here.  CuPy is imported only when somebody asks for the GPU.
 
 import dataclasses
 import importlib
+import os
+import platform
+
+import numpy as np
 
 DEVICES = ("cpu", "gpu")
 _instead = None
@@ -49,6 +53,14 @@ def cupy():
             "the GPU cannot be used: CuPy is installed, but finds no NVIDIA GPU with a driver"
         )
     return module
+
+
+def machine(device="cpu"):
+    """This machine, and the device that computes, in words."""
+    computes = f"{platform.machine()}, {os.cpu_count()} cores"
+    if device == "gpu":
+        computes += f", a GPU of compute capability {cupy().cuda.Device().compute_capability}"
+    return f"{computes}; Python {platform.python_version()}, NumPy {np.__version__}"
 
 
 def moved(a, device):

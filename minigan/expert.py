@@ -24,7 +24,7 @@ from minigan.device import with_arrays_on
 from minigan.layers import dense
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Expert:
     """Images → logits.  config: f's; params: h's; buffers: f's params as "f.…", mean and std."""
 
@@ -36,20 +36,25 @@ class Expert:
 
     @classmethod
     def init(cls, config, rng, f=None):
-        """f, or fresh weights, under a head that says 0 of everything.
+        """f under a head that says 0 of everything.
 
-        rng: numpy.random.Generator.  f: `features.Network` of this config, float32.  mean and std
-        are those of its features of 1,000 drawn portraits.  Raises: TypeError for another rng.
+        rng: numpy.random.Generator.  f: `features.Network` of this config, float32; mean and std
+        are those of its features of 1,000 drawn portraits.  None: fresh weights, mean 0 and std 1.
+        Raises: TypeError for another rng.
         """
         toy.check_rng(rng)
-        f = features.Network.init(config, rng) if f is None else f
-        portraits = features.draw(features.people(1000, rng), rng)
-        seen = features.in_batches(f.trunk, portraits)
         n = config.features
+        mean, std = toy.zeros(n), toy.zeros(n) + 1
+        if f is None:
+            f = features.Network.init(config, rng)
+        else:
+            portraits = features.draw(features.people(1000, rng), rng)
+            seen = features.in_batches(f.trunk, portraits)
+            mean, std = seen.mean(axis=0), seen.std(axis=0) + np.float32(1e-3)
         params = {"fc.weight": toy.normal(rng, n, n), "fc.bias": toy.zeros(n),
                   "out.weight": toy.zeros(1, n), "out.bias": toy.zeros(1)}  # fmt: skip
         buffers = {f"f.{name}": value for name, value in f.params.items()}
-        buffers |= {"mean": seen.mean(axis=0), "std": seen.std(axis=0) + np.float32(1e-3)}
+        buffers |= {"mean": mean, "std": std}
         return cls(config, params, buffers)
 
     def replace(self, **changes):

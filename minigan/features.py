@@ -18,7 +18,6 @@ Not here: a borrowed network.  Distances in these features are no FID, and are n
 import dataclasses
 import hashlib
 import math
-import os
 
 import numpy as np
 from tqdm import tqdm
@@ -26,6 +25,8 @@ from tqdm import tqdm
 from minigan import autograd, optim, toy
 from minigan.data import portraits
 from minigan.layers import conv, dense
+from minigan.networks import base
+from minigan.quiet import quiet
 
 SIZE = 32
 
@@ -40,7 +41,7 @@ class Config:
     embedding: int = 32  # of an identity
 
     def __post_init__(self):
-        object.__setattr__(self, "channels", tuple(self.channels))
+        base.check_fields(self, features=1, embedding=1)
         if self.task not in ("factors", "identity"):
             raise ValueError(f"Config: task is {self.task!r}; expected 'factors' or 'identity'")
         if len(self.channels) != 4:
@@ -65,7 +66,7 @@ def _is_hue(factor):
     return factor.name == "background"  # a circle: 0 and 1 are the same colour
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Network:
     """config, and params as a flat dict: images [N, 3, R, R] -> features."""
 
@@ -256,7 +257,7 @@ def train(config, kimg, seed=0, batch=32, lr=0.03):
     network = Network.init(config, rng)
     params, steps = network.params, math.ceil(1000 * kimg / batch)
     state = optim.Adam(lr, (0.9, 0.99)).init(params)
-    bar = tqdm(range(steps), desc=config.task, disable=os.environ.get("MINIGAN_QUIET") == "1")
+    bar = tqdm(range(steps), desc=config.task, disable=quiet())
     for step in bar:
         if config.task == "factors":
             factors = people(batch, rng)

@@ -11,22 +11,42 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import tempfile
 import zipfile
 
 import numpy as np
+
+from minigan.device import with_arrays_on
+from minigan.networks import base
 
 KINDS = {
     f"{paper}.{network}": f"minigan.networks.{paper}"
     for paper in ("stylegan1", "stylegan2", "stylegan3")
     for network in ("Generator", "Discriminator")
     if (paper, network) != ("stylegan3", "Discriminator")  # StyleGAN2's
-} | {"features.Network": "minigan.features", "expert.Expert": "minigan.expert"}
+} | {
+    "toy.Generator": "minigan.toy",
+    "toy.Discriminator": "minigan.toy",
+    "features.Network": "minigan.features",
+    "expert.Expert": "minigan.expert",
+}
 MODELS = pathlib.Path(__file__).parent / "models"  # what ships, each with a model card
 # What the lessons load, by what it is: the one place to change when a better one ships.
 ALIASES = {"portraits": "portraits32", "portraits-D": "portraits32-D", "factors": "factors32",
            "identity": "identity32"}  # fmt: skip
 _FORMAT, _VERSION = "minigan", 1
+_EXPECTED = "expected NVIDIA's .pkl of that network, or a file that minigan saved"
+_PYTORCH = f"a PyTorch checkpoint; {_EXPECTED}"
+_PACKED = "compressed; unpack it first"
+# What people take for a network: how the file begins, what it is, and what to do.
+_OTHERS = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; fetch that: git lfs pull",
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19": _PYTORCH,  # before PyTorch 1.6
+    b"\x89HDF": f"an HDF5 file, such as Keras writes; {_EXPECTED}",
+    b"\x1f\x8b": _PACKED, b"BZh": _PACKED, b"\xfd7zXZ": _PACKED, b"7z\xbc\xaf": _PACKED,
+    b"\x89PNG": "a picture; expected a network", b"\xff\xd8\xff": "a picture; expected a network",
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -63,13 +83,23 @@ def save(path, networks, arrays=None, half=False, **meta):
     """Write {name: network}, further {name: array} and further JSON values, at once or not at all.
 
     half: the networks as float16, half the size; `read` makes them float32 again.
-    Raises: OSError if the file cannot be written; ValueError if half precision is too small.
+    Raises: OSError if the file cannot be written; ValueError if half precision is too small;
+    TypeError, ValueError for what `read` would refuse.
     """
     held, described = dict(arrays or {}), {}
+    for name in held:
+        if name == "meta_json" or name.partition("/")[0] in networks:
+            raise ValueError(f"save: the array {name!r} has a network's name; expected another")
     for name, network in networks.items():
-        module = type(network).__module__.rpartition(".")[2]
+        if not name.isidentifier():
+            raise ValueError(f"save: a network is called {name!r}; expected a word such as G_ema")
+        module = type(network).__module__
+        kind = f"{module.rpartition('.')[2]}.{type(network).__name__}"
+        if KINDS.get(kind) != module:
+            raise TypeError(f"save: {name} is a {kind}; expected one of {', '.join(KINDS)}")
+        network = with_arrays_on(network, "cpu")
         described[name] = {
-            "kind": f"{module}.{type(network).__name__}",
+            "kind": kind,
             "config": dataclasses.asdict(network.config),
             "buffers": list(network.buffers),
         }
@@ -94,8 +124,10 @@ def _halved(name, key, value):
 def shipped(name_or_path):
     """The path of a network that comes with the package, by its name; other paths as they are.
 
-    Raises: FileNotFoundError for a bare name that is neither.
+    Raises: FileNotFoundError for a bare name that is neither; ValueError for an address.
     """
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(name_or_path), re.IGNORECASE):  # not C:/
+        raise ValueError(f"{name_or_path} is an address; download it first, and give the file")
     inside = MODELS / f"{ALIASES.get(name_or_path, name_or_path)}.npz"
     plain = isinstance(name_or_path, str) and not set(name_or_path) & set("/\\.")
     if plain and not inside.is_file() and not pathlib.Path(name_or_path).exists():
@@ -113,19 +145,21 @@ def read(path):
     do not fit its configuration.
     """
     path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    if _pickled(path):
+        raise ValueError(f"{path} is a pickle; expected a file that minigan saved")
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no .npz archive")
         with np.load(path, allow_pickle=False) as file:
+            if "meta_json" not in file.files:
+                raise ValueError("it describes no networks")
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop("meta_json")))
         word, version = meta.pop("format").split()
         if word != _FORMAT:
-            raise KeyError("format")
+            raise ValueError(f"its format is {word!r}")
         described = meta.pop("networks") if int(version) == _VERSION else None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, AttributeError, TypeError) as error:
+    except Exception as error:  # NumPy, zipfile, zlib and json have many for damage
         raise ValueError(
             f"{path} is not a file of minigan's networks, or is damaged ({error})"
         ) from None
@@ -152,7 +186,7 @@ def _network(name, about, arrays):
     config = cls.config_class(**about["config"])
     mine = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
     mine = {key.removeprefix(f"{name}/"): value for key, value in mine.items()}
-    fresh = cls.init(config, np.random.default_rng(0))
+    fresh = cls.init(config, base.Shapes())
     wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
     if wanted != {key: a.shape for key, a in mine.items()}:
         odd = sorted(
@@ -176,11 +210,29 @@ def read_networks(path):
 
 
 def _pickled(path):
-    """Whether the file is a pickle, by its first byte (the opcode PROTO), not its name."""
+    """Whether the file is a pickle, by its first byte (the opcode PROTO), not its name.
+
+    Raises: FileNotFoundError; ValueError for a folder, and what is known to be no network.
+    """
+    if path.is_dir():
+        inside = path / "checkpoint.npz"
+        hint = f" such as {inside}" if inside.is_file() else ""
+        raise ValueError(f"{path} is a folder; expected a file{hint}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     with open(path, "rb") as file:
-        return file.read(1) == b"\x80"
+        start = file.read(64)
+    what = next((text for begin, text in _OTHERS.items() if start.startswith(begin)), None)
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        what = "a web page, such as one that says why there is no download; fetch the file anew"
+    with contextlib.suppress(Exception):  # what is damaged, `read` says
+        if start[:2] == b"PK" and any(
+            name.endswith("data.pkl") for name in zipfile.ZipFile(path).namelist()
+        ):
+            what = _PYTORCH
+    if what is not None:
+        raise ValueError(f"{path} is {what}")
+    return start[:1] == b"\x80"
 
 
 def _official(path, only=None):

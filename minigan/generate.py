@@ -3,7 +3,6 @@
 Seeds give the latents that NVIDIA's scripts would: those of NumPy's old RandomState.
 """
 
-import os
 import pathlib
 
 import numpy as np
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from minigan import files
 from minigan.data.images import grid, write_png
+from minigan.quiet import quiet
 
 
 def parse_range(text):
@@ -56,12 +56,14 @@ def _image(G, ws, noise_mode, seed):
 
 def _opened(network, outdir):
     G, outdir = files.load(network), pathlib.Path(outdir)
+    if not hasattr(G, "img_channels"):
+        raise ValueError(f"{network} holds a toy, which draws signals; expected one of pictures")
     outdir.mkdir(parents=True, exist_ok=True)
     return G, outdir
 
 
 def _bar(items, text):
-    return tqdm(items, desc=text, disable=os.environ.get("MINIGAN_QUIET") == "1")
+    return tqdm(items, desc=text, disable=quiet())
 
 
 def generate(network, seeds, outdir, psi=1.0, label=None, noise_mode="const"):

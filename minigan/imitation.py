@@ -10,13 +10,14 @@ Read first: `training.py`.
 """
 
 import dataclasses
-import os
 
 import numpy as np
 from tqdm import tqdm
 
 from minigan import autograd, files, optim
 from minigan.networks import stylegan3
+from minigan.quiet import quiet
+from minigan.transfer import differences
 
 BATCH = 8
 
@@ -32,6 +33,12 @@ def imitate(config, teacher, kimg, path, lr=0.004, seed=0):
     if not isinstance(config, stylegan3.Config):
         raise ValueError(f"imitate: config is {type(config).__module__}'s; expected stylegan3's")
     pupil = config.build(np.random.default_rng([seed, 1]))
+    mappings = [getattr(c, "mapping_kwargs", None) for c in (teacher.config, config)]
+    if type(mappings[0]) is not type(mappings[1]) or differences(*mappings, ""):
+        raise ValueError(
+            f"imitate: teacher's mapping network is {mappings[0]}; expected as config's, "
+            f"{mappings[1]}"
+        )
     theirs = {k: v for k, v in teacher.params.items() if k.startswith("mapping.")}
     shapes = {k: v.shape for k, v in pupil.params.items() if k.startswith("mapping.")}
     if shapes != {k: v.shape for k, v in theirs.items()} or teacher.c_dim:
@@ -45,8 +52,7 @@ def imitate(config, teacher, kimg, path, lr=0.004, seed=0):
     learned = {k: v for k, v in pupil.params.items() if k not in theirs}
     adam = optim.Adam(lr, (0.0, 0.99))
     state, steps, recent = adam.init(learned), int(1000 * kimg / BATCH), []
-    quiet = os.environ.get("MINIGAN_QUIET") == "1"
-    for step in tqdm(range(steps), unit="step", disable=quiet):
+    for step in tqdm(range(steps), unit="step", disable=quiet()):
         rng = np.random.default_rng([seed, 2, step])
         ws = teacher.mapping(rng.standard_normal((BATCH, teacher.z_dim), np.float32))
         wanted = teacher.synthesis(ws, "none")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minigan import ops
-from minigan.autograd import Variable, stop_gradient
+from minigan.autograd.variable import Variable, plain
 from minigan.device import on_gpu
 from minigan.ops import ACTIVATIONS, bias_act, check, conv2d, conv_transpose2d, upfirdn2d
 from minigan.ops.switch import chosen, kernels, native
@@ -73,7 +73,7 @@ def _square_sums(w):
     """[O, C]: Σ over the kernel of w²."""
     if type(w) is not Variable and chosen() != "loops":
         return kernels(w).square_sums(*native(w))
-    if on_gpu(stop_gradient(w)):  # CuPy's einsum may call cuBLAS, which a CUDA graph cannot record
+    if on_gpu(plain(w)):  # CuPy's einsum may call cuBLAS, which a CUDA graph cannot record
         return np.sum(np.square(w), axis=(2, 3))
     return np.einsum("oihw,oihw->oi", w, w)  # no array as large as w between
 

@@ -1,7 +1,7 @@
 """What G and D minimise.  Each loss is a mean over the batch of a value per sample.
 
-The non-saturating logistic loss and R1 train StyleGAN 1, 2 and 3; path length came with 2; WGAN-GP
-is the 2019 baseline.
+The non-saturating logistic loss and R1 train StyleGAN (on FFHQ), 2 and 3; path length came with 2;
+WGAN-GP is that of StyleGAN on CelebA-HQ.
 """
 
 import math
@@ -19,7 +19,7 @@ def softplus(x):
 def d_logistic(real_logits, fake_logits):
     """D's loss: mean softplus(−D(real)) + mean softplus(D(fake)).  Logits [N, 1]; returns ().
 
-    Goodfellow et al. 2014, Eq. 1, as −log sigmoid; in every StyleGAN.
+    Goodfellow et al. 2014, Eq. 1, as −log sigmoid; used by StyleGAN (on FFHQ), 2 and 3.
     """
     return np.mean(softplus(-real_logits)) + np.mean(softplus(fake_logits))
 
@@ -56,7 +56,8 @@ def path_length(synthesis, ws, noise, pl_mean, decay=0.01):
     """
     y = noise * (1 / math.sqrt(math.prod(noise.shape[2:])))
     jacobian = autograd.grad(lambda w: np.sum(synthesis(w) * y))(ws)
-    lengths = np.sqrt(np.mean(np.sum(np.square(jacobian), axis=2), axis=1))  # [N]
+    layers = math.sqrt(jacobian.shape[1])
+    lengths = np.linalg.norm(np.reshape(jacobian, (len(ws), -1)), axis=1) / layers  # [N]
     pl_mean = pl_mean + decay * (np.mean(lengths) - pl_mean)
     return np.mean(np.square(lengths - pl_mean)), pl_mean
 
@@ -83,7 +84,7 @@ def gradient_penalty(discriminator, real, fake, t, weight=10.0, target=1.0):
     t = np.reshape(t, (-1, *[1] * (real.ndim - 1)))
     between = real + t * (fake - real)
     slopes = autograd.grad(lambda x: np.sum(discriminator(x)))(between)
-    norms = np.sqrt(np.sum(np.square(np.reshape(slopes, (len(real), -1))), axis=1))
+    norms = np.linalg.norm(np.reshape(slopes, (len(real), -1)), axis=1)  # at 0 its gradient is 0
     return (weight / target**2) * np.mean(np.square(norms - target))
 
 

@@ -108,28 +108,32 @@ def readable(G, reader, n=N, seed=0):
     """How well each factor of G's pictures can be read, linearly, from what made them.
 
     Returns {factor: {"z": (all, best one), "w": …, "s": …, "layers": [R² of each layer's own w]}};
-    the numbers are `metrics.readability`'s.  For "layers" every layer is given a w of its own, so
-    that what layer i alone says can be told apart.
+    the numbers are `metrics.readability`'s, those of the layers `by_layer`'s.
     """
     rng = np.random.default_rng([seed, 3])
     z = rng.standard_normal((n, G.z_dim), np.float32)
     ws = G.mapping(z)
     wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
     spaces = {"z": z, "w": ws[:, 0], "s": styles(G, ws[:, 0])}
-    mixed = np.stack(
+    shares = {space: metrics.readabilities(x, wanted) for space, x in spaces.items()}
+    layers = by_layer(G, reader, n, seed)
+    return {
+        name: {space: share[name][:2] for space, share in shares.items()} | {"layers": layers[name]}
+        for name in wanted
+    }
+
+
+def by_layer(G, reader, n=N, seed=0):
+    """{factor: [R² of each layer's own w]}, of n pictures in which every layer has a w of its own,
+    so that what layer i alone says can be told apart."""
+    rng = np.random.default_rng([seed, 11])
+    ws = np.stack(
         [G.mapping(rng.standard_normal((n, G.z_dim), np.float32))[:, i] for i in range(G.num_ws)],
         axis=1,
     )
-    wanted_mixed = _by_factor(reader.read(synthesise(G, mixed, rng)))
-    return {
-        name: {space: metrics.readability(x, columns)[:2] for space, x in spaces.items()}
-        | {
-            "layers": [
-                metrics.readability(mixed[:, i], wanted_mixed[name])[0] for i in range(G.num_ws)
-            ]
-        }
-        for name, columns in wanted.items()
-    }
+    wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
+    shares = [metrics.readabilities(ws[:, i], wanted) for i in range(G.num_ws)]
+    return {name: [share[name][0] for share in shares] for name in wanted}
 
 
 def equivariance(G, n=480, seeds=SEEDS):
@@ -192,21 +196,22 @@ def coverage(G, reader, n=N, seed=0, psi=1.0):
 
 
 def memorised(G, data, images_seen, n=500, others=20_000, seed=0):
-    """Are G's pictures copies?  Median distances, per pixel value, to the nearest of so many
-    training pictures, and to the nearest of as many drawn afresh; of fakes, and of new drawings.
+    """Are G's pictures copies?  Median distances, per pixel value, to the nearest of the pictures
+    that G was trained on last, and to the nearest of as many drawn afresh; of fakes, and of new
+    drawings.
 
-    data: as `runs.open_data`'s: batch(position, n).  Returns {"trained on": (fakes, drawings),
-    "never seen": (fakes, drawings)}.  If the fakes are nearer to what G was trained on, it has
-    memorised.
+    data: as `runs.open_data`'s: batch(position, n), whose pictures 0 … images_seen − 1 G has seen.
+    Returns {"trained on": (fakes, drawings), "never seen": (fakes, drawings), "others": how many
+    there are of either}.  If the fakes are nearer to what G was trained on, it has memorised.
     """
     rng = np.random.default_rng([seed, 6])
-    others = min(others, images_seen) // 8 * 8
-    first = (images_seen - others) // 8 * 8
-    trained = np.concatenate([data.batch(first + i, 8)[0] for i in range(0, others, 8)])
+    others = min(others, images_seen)
+    parts = range(images_seen - others, images_seen, 64)
+    trained = np.concatenate([data.batch(i, min(64, images_seen - i))[0] for i in parts])
     unseen = drawings(others, G.img_resolution, rng)
     probes = images(G, n, rng), drawings(n, G.img_resolution, rng)
     scale = np.sqrt(trained[0].size)
-    return {
+    return {"others": others} | {
         name: tuple(
             float(np.median(metrics.nearest(p.reshape(n, -1), x.reshape(len(x), -1)))) / scale
             for p in probes

@@ -288,9 +288,10 @@ def _logistic_regression(x, label):
 def variance_split(G, rng, n=512):
     """Does w matter?  What share of the output's variance is due to the latent, what to the noise.
 
-    Two samples of the same w and fresh noise differ through the noise: E[(x − x′)²]/2 is the
-    variance given w, and 1 minus its share what w decides alone; likewise with the noise held
-    fixed and a fresh w.  What neither decides alone is their interaction, "both" (Sobol 1993).
+    Each of n pairs of latents w, w′ is shown with the same two draws of noise, a and b.  What the
+    step from a to b changes alike for w and w′ is due to the noise alone; what the step from w to
+    w′ changes alike under a and b, to w alone; the rest, to both together: the two main effects and
+    the interaction of a 2 × 2 design (Sobol 1993).
     Returns {"w": share, "noise": share, "both": share, "layers": [(name, w, noise), …]}; the three
     shares add up to 1.  A layer's numbers say how much changes if its w, or its noise map, alone is
     drawn anew (total effects: they need not add up).
@@ -298,17 +299,21 @@ def variance_split(G, rng, n=512):
     Raises: ValueError if every output is the same.
     """
     ws = G.mapping(rng.standard_normal((n, G.z_dim), np.float32))
-    one, other = (int(seed) for seed in rng.integers(1 << 62, size=2))  # of all noise maps
+    a, b = (int(seed) for seed in rng.integers(1 << 62, size=2))  # of all noise maps
 
     def images(ws, seed):
         return G.synthesis(ws, "random", np.random.default_rng(seed))
 
-    x = images(ws, one)
-    total = float(np.mean(np.var(x, axis=0, ddof=1)))
+    others = np.roll(ws, 1, axis=0)
+    wa, wb, oa, ob = (images(w, seed) for w in (ws, others) for seed in (a, b))
+    parts = {
+        "w": float(np.mean((wa - oa) * (wb - ob))) / 2,
+        "noise": float(np.mean((wa - wb) * (oa - ob))) / 2,
+        "both": float(np.mean(np.square(wa - wb - oa + ob))) / 4,
+    }
+    total = sum(parts.values())
     if total == 0:
         raise ValueError("variance_split: every output is the same; there is no variance to split")
-    w = 1 - _half_square(x, images(ws, other)) / total
-    noise = 1 - _half_square(x, images(np.roll(ws, 1, axis=0), one)) / total
     ws = ws[:512]  # enough for the layers, each of which takes several passes
     const = G.synthesis(ws, "const")
     layers = []
@@ -324,7 +329,7 @@ def variance_split(G, rng, n=512):
             redrawn = dataclasses.replace(G, buffers=G.buffers | {key: fresh})
             effects.append(_half_square(const, redrawn.synthesis(ws, "const")) / total)
         layers.append((name.removeprefix("synthesis."), w_effect, float(np.mean(effects))))
-    return {"w": w, "noise": noise, "both": 1 - w - noise, "layers": layers}
+    return {name: part / total for name, part in parts.items()} | {"layers": layers}
 
 
 def _half_square(a, b):

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from minigan import pickles
-from minigan.networks import stylegan2, stylegan3
+from minigan.networks import base, stylegan2, stylegan3
 from minigan.pickles import Module, Refused, Tensor
 
 # Arguments of theirs that change rounding, speed or training only.
@@ -23,16 +23,6 @@ _IGNORED = {
 _MOST = 16384
 _LIMITS = {"channel_base": 1 << 20, "num_layers": 64, "filter_size": 64, "lrelu_upsampling": 8}
 _DEEPEST = 8  # modules within modules
-
-
-class _Shapes(np.random.Generator):
-    """Instead of random numbers, arrays of the shape asked for that take no memory."""
-
-    def __init__(self):
-        super().__init__(np.random.PCG64(0))
-
-    def standard_normal(self, size=None, dtype=np.float64, out=None):
-        return np.broadcast_to(dtype(1), size)
 
 
 def networks(path, only=None):
@@ -60,7 +50,7 @@ def _network(name, module, limit):
     """Its network; the parameters of at most `limit` bytes."""
     cls, config = _described(module)
     _check_size(name, config, limit)
-    fresh = cls.init(config, _Shapes())
+    fresh = cls.init(config, base.Shapes())
     wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
     tensors = dict(_tensors(module))
     odd = sorted(wanted.keys() ^ tensors.keys())

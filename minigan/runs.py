@@ -8,10 +8,10 @@
 Read first: `training.py`.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
-import os
 import pathlib
 import time
 
@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from minigan import files, metrics, training
 from minigan.data import images, portraits
-from minigan.device import cupy
+from minigan.device import cupy, machine
 from minigan.networks import stylegan1, stylegan2, stylegan3
+from minigan.quiet import quiet
 from minigan.settings import Config
 from minigan.transfer import transfer
 
@@ -94,8 +95,11 @@ _FREE = ("kimg", "cooldown_kimg", "kimg_per_tick", "snapshot_kimg", "split_each_
 W_SHARE = 0.5  # a run in which w explains less of the variance ends with a warning
 
 
+BY_NUMBER = "by number"  # how `Portraits` draws; a file from before does not say
+
+
 class Portraits:
-    """Endless drawn portraits: picture i is the same in every run of this seed."""
+    """Endless drawn portraits: number i is the same in every run of this seed, in any batch."""
 
     c_dim = 0
 
@@ -103,8 +107,35 @@ class Portraits:
         self.resolution, self.seed = resolution, seed
 
     def batch(self, position, n):
-        rng = np.random.default_rng([self.seed, 1 << 61, position])
-        return portraits.sample(n, self.resolution, rng)[0], None
+        """Portraits number position … position + n − 1."""
+        rngs = [
+            np.random.default_rng([self.seed, 1 << 61, i]) for i in range(position, position + n)
+        ]
+        rows = [portraits.sample_factors(1, rng) for rng in rngs]
+        factors = {name: np.concatenate([row[name] for row in rows]) for name in portraits.NAMES}
+        noise_seeds = np.array([rng.integers(1 << 40) for rng in rngs])
+        return portraits.draw(factors, self.resolution, noise_seeds), None
+
+
+class BatchedPortraits(Portraits):
+    """The stream before portraits were drawn by number: each batch of `size` from one seed.
+
+    The shipped networks were trained on it, so what they saw is read back from it.
+    """
+
+    def __init__(self, resolution, seed, size):
+        super().__init__(resolution, seed)
+        self.size = size
+
+    def batch(self, position, n):
+        first = position // self.size * self.size
+        batches = [
+            portraits.sample(
+                self.size, self.resolution, np.random.default_rng([self.seed, 1 << 61, start])
+            )[0]
+            for start in range(first, position + n, self.size)
+        ]
+        return np.concatenate(batches)[position - first :][:n], None
 
 
 def preset(name):
@@ -133,57 +164,66 @@ def open_data(config):
     return data
 
 
-def override(config, settings):
+def override(config, settings, within=""):
     """A config with fields replaced: {"batch": 16, "G.channel_max": 96, …}.
 
+    within: what config is a part of, such as "G.", for errors.
     Raises: ValueError for a name that the config has not, or a value that it refuses.
     """
     fields, changes, inside = {f.name for f in dataclasses.fields(config)}, {}, {}
     for name, value in settings.items():
         first, _, rest = name.partition(".")
-        if first not in fields:
+        if first not in fields or (rest and not dataclasses.is_dataclass(getattr(config, first))):
             wanted = ", ".join(sorted(fields))
-            raise ValueError(f"there is no setting {name!r}; expected one of {wanted}")
+            raise ValueError(f"there is no setting {within + name!r}; expected one of {wanted}")
         if rest:
             inside.setdefault(first, {})[rest] = value
         else:
             changes[first] = value
     for first, values in inside.items():
-        changes[first] = override(changes.get(first, getattr(config, first)), values)
-    return dataclasses.replace(config, **changes)
+        part = changes.get(first, getattr(config, first))
+        changes[first] = override(part, values, f"{within}{first}.")
+    try:
+        return dataclasses.replace(config, **changes)
+    except TypeError as error:  # a dict of settings, one of which there is not
+        raise ValueError(f"{within}{', '.join(changes)}: {error}") from None
 
 
 def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
     """Train until config.kimg; returns the last `training.State`.
 
     folder: made if missing.  resume: go on from its checkpoint, which must be of the same config
-    but for kimg and the intervals of saving.  on_tick(state, row), if given, is called after each
-    checkpoint.  init: files whose networks to begin with; see `transfer.py`.  Ctrl-C saves and
-    returns.  A progress bar is shown unless MINIGAN_QUIET=1.
+    but for kimg and the intervals of saving; the pictures may have moved.  on_tick(state, row), if
+    given, is called after each checkpoint.  init: files whose networks to begin with; see
+    `transfer.py`.  Ctrl-C saves and returns.  A progress bar is shown unless MINIGAN_QUIET=1.
     Raises: ValueError, FileNotFoundError, FileExistsError for a folder, config or data that do not
     fit; RuntimeError for device "gpu" where there is none; OSError if a checkpoint cannot be
     written, the older one being intact; training.Diverged.
     """
     folder = pathlib.Path(folder)
     checkpoint = folder / "checkpoint.npz"
-    data = open_data(config)
+    try:
+        data = open_data(config)
+    except FileNotFoundError as error:
+        hint = "; if it has moved, say where: --data" if resume else ""
+        raise FileNotFoundError(f"{error}{hint}") from None
     if device == "gpu":
         cupy()  # or say at once what is missing
     if resume:
-        state, rows = restore(checkpoint, config)
+        state, rows = restore(checkpoint, config, data)
     else:
-        if checkpoint.exists():
+        if _begun(checkpoint):
             raise FileExistsError(f"{checkpoint} exists; resume it, or name another folder")
         state, rows = training.start(config), []
         if init is not None:
             state = transfer(state, init)
-        folder.mkdir(parents=True, exist_ok=True)
         reals, _ = data.batch(0, 64)
+        folder.mkdir(parents=True, exist_ok=True)
         images.write_png(folder / "reals.png", images.grid(reals, 8))
-        _save(folder, config, state, rows)
+        _save(folder, config, state, rows, data)
     state = state.to(device)
     bar = tqdm(
-        total=config.kimg, initial=state.images / 1000, unit="kimg", disable=_quiet(),
+        total=config.kimg, initial=state.images / 1000, unit="kimg", disable=quiet(),
         bar_format="{l_bar}{bar}| {n:.1f}/{total:g} kimg [{elapsed}<{remaining}, "
         "{rate_inv_fmt}{postfix}]",
     )  # fmt: skip
@@ -199,15 +239,15 @@ def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
                 every = 1000 * config.kimg_per_tick
                 done = state.images >= 1000 * config.kimg
                 if done or state.images // every > before // every:
-                    rows = [*rows, tick.row(state)]
+                    rows = [*rows, tick.row(state) | {"machine": machine(device)}]
                     if config.split_each_tick and splits(state.G_ema):
                         rows[-1]["w_share"] = split(state.G_ema.to("cpu"), config.seed)["w"]
-                    _save(folder, config, state, rows)
+                    _save(folder, config, state, rows, data)
                     if on_tick is not None:
                         on_tick(state, rows[-1])
                     tick = _Tick()
     except KeyboardInterrupt:
-        _save(folder, config, state, rows)
+        _save(folder, config, state, rows, data)
         print(f"stopped at {state.images / 1000:.1f} kimg and saved; --resume goes on")
         return state
     except training.Diverged as error:
@@ -216,8 +256,15 @@ def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
     return state
 
 
-def _quiet():
-    return os.environ.get("MINIGAN_QUIET") == "1"
+def _begun(checkpoint):
+    """Whether there is a checkpoint of a run that has made a step.  One that failed before may be
+    replaced: nothing is lost, and the corrected command can have the same folder."""
+    if not checkpoint.exists():
+        return False
+    try:
+        return files.read(checkpoint)[2]["state"]["images"] > 0
+    except (ValueError, KeyError):  # of something else
+        return True
 
 
 class _Tick:
@@ -241,7 +288,7 @@ class _Tick:
         return row
 
 
-def _save(folder, config, state, rows):
+def _save(folder, config, state, rows, data):
     """The checkpoint, then what can be made anew from it: the log, the grid, perhaps a snapshot."""
     state = state.to("cpu")
     arrays, numbers = {}, {}
@@ -253,19 +300,30 @@ def _save(folder, config, state, rows):
             numbers[name] = value["step"]
         elif name not in state.networks and value is not None:
             numbers[name] = value
+    if hasattr(data, "pictures"):
+        arrays["data/pixels"] = _pixels(data)
     files.save(folder / "checkpoint.npz", state.networks, arrays,
-               state=numbers, config=dataclasses.asdict(config), log=rows)  # fmt: skip
+               state=numbers, config=dataclasses.asdict(config), log=rows,
+               portraits=BY_NUMBER)  # fmt: skip
     with files.replacing(folder / "log.csv", "w") as file:
         names = list(dict.fromkeys(name for row in rows for name in row))
         writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" for k, v in row.items()} for row in rows)
+        writer.writerows(
+            {k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()} for row in rows
+        )
     kimg = state.images / 1000
     picture = images.grid(samples(state.G_ema, config.seed), 8)
     images.write_png(folder / f"fakes{round(kimg):06d}.png", picture)
     every = config.snapshot_kimg
     if every and rows and kimg // every > (rows[-2]["kimg"] if len(rows) > 1 else 0) // every:
         files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema})
+
+
+def _pixels(data):
+    """uint8 [M, 3, 4, 4]: some pixels of each picture, enough to recognise it."""
+    step = data.pictures.shape[3] // 4
+    return data.pictures[:, :, step // 2 :: step, step // 2 :: step]
 
 
 def samples(G, seed, n=64, psi=1):
@@ -282,32 +340,69 @@ def config_of(path):
     networks, _, meta = files.read(path)
     if "config" not in meta:
         raise ValueError(f"{path} holds {sorted(networks)} only; expected a training checkpoint")
-    nested = {name: type(networks[name].config)(**meta["config"][name]) for name in ("G", "D")}
-    return Config(**meta["config"] | nested)
+    with _naming(path):
+        nested = {name: type(networks[name].config)(**meta["config"][name]) for name in ("G", "D")}
+        return Config(**meta["config"] | nested)
 
 
-def restore(path, config):
-    """(the state, the log) of a checkpoint of this config.  Raises: as `files.read`; ValueError."""
+@contextlib.contextmanager
+def _naming(path):
+    """Entries that a checkpoint lacks, or should not have, become a ValueError with its name."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint that this minigan can read, or is damaged "
+            f"({type(error).__name__}: {error})"
+        ) from None
+
+
+def restore(path, config, data=None):
+    """(the state, the log) of a checkpoint of this config.
+
+    data: the training data; pictures must be those that the run began with, wherever they lie.
+    Raises: as `files.read`; ValueError.
+    """
     networks, arrays, meta = files.read(path)
     if not {"G", "D", "G_ema"} <= networks.keys() or "state" not in meta:
         raise ValueError(f"{path} holds {sorted(networks)} only; expected a training checkpoint")
-    ours, theirs = (json.loads(json.dumps(c)) for c in (dataclasses.asdict(config), meta["config"]))
-    other = sorted(
-        k for k in ours.keys() | theirs.keys() if k not in _FREE and ours.get(k) != theirs.get(k)
-    )
-    if other:
-        shown = ", ".join(
-            f"{k} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)" for k in other[:2]
+    with _naming(path):
+        ours, theirs = (
+            json.loads(json.dumps(c)) for c in (dataclasses.asdict(config), meta["config"])
         )
-        raise ValueError(f"{path} is of another config: it differs in {shown}")
-    numbers = meta["state"]
-    for name in [name for name in numbers if name.endswith("_adam")]:
-        numbers[name] = {"step": numbers[name]} | {
-            part: {k.removeprefix(f"{name}/{part}/"): a for k, a in arrays.items()
-                   if k.startswith(f"{name}/{part}/")}
-            for part in ("m", "v")
-        }  # fmt: skip
-    return training.State(**networks, **numbers), meta["log"]
+        free = _FREE if "portraits" in (ours["data"], theirs.get("data")) else (*_FREE, "data")
+        other = sorted(
+            k for k in ours.keys() | theirs.keys() if k not in free and ours.get(k) != theirs.get(k)
+        )
+        if other:
+            shown = ", ".join(
+                f"{k} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)" for k in other[:2]
+            )
+            raise ValueError(f"{path} is of another config: it differs in {shown}")
+        if config.data == "portraits" and meta.get("portraits") != BY_NUMBER:
+            raise ValueError(
+                f"{path} saw portraits that were drawn batch by batch, as they no longer are; a "
+                f"new run can go on from its networks: --init {path}"
+            )
+        if hasattr(data, "pictures") and "data/pixels" in arrays:
+            _check_same(path, config.data, arrays["data/pixels"], _pixels(data))
+        numbers = meta["state"]
+        for name in [name for name in numbers if name.endswith("_adam")]:
+            numbers[name] = {"step": numbers[name]} | {
+                part: {k.removeprefix(f"{name}/{part}/"): a for k, a in arrays.items()
+                       if k.startswith(f"{name}/{part}/")}
+                for part in ("m", "v")
+            }  # fmt: skip
+        return training.State(**networks, **numbers), meta["log"]
+
+
+def _check_same(path, where, then, now):
+    # Versions of Pillow differ by a level or two.
+    if len(then) != len(now) or np.abs(then - now.astype(np.float32)).max() > 8:
+        raise ValueError(
+            f"{where} does not hold the pictures that the run began with, in their order "
+            f"({len(then)} then, {len(now)} now); a new run can go on from here: --init {path}"
+        )
 
 
 def splits(G):
@@ -325,7 +420,7 @@ def does_w_matter(G, seed):
     if not splits(G):
         return
     found = split(G, seed)
-    shares = f"w {100 * found['w']:.1f} %, noise {100 * found['noise']:.1f} %"
+    shares = ", ".join(f"{name} {100 * found[name]:.1f} %" for name in ("w", "noise", "both"))
     print(f"does w matter?  of the variance: {shares}")
     for name, w, noise in found["layers"]:
         print(f"  {name:12s} w {100 * w:5.1f} %   noise {100 * noise:5.2f} %")

@@ -5,9 +5,10 @@ Read first: `losses.py`, `networks/stylegan2.py`.  Read next: `training.py`, whi
 
 import dataclasses
 import math
+import typing
 
 from minigan import augment, optim
-from minigan.networks import stylegan2
+from minigan.networks import base, stylegan2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Config:
     def __post_init__(self):
         positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg",
                     "expert_lr"}  # fmt: skip
-        for field in dataclasses.fields(self):
-            name, value, kind = field.name, getattr(self, field.name), field.type
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             least = 0 if name == "seed" else 1
             if kind is int and not (number and isinstance(value, int) and value >= least):
@@ -66,6 +67,12 @@ class Config:
             if kind in (bool, str) and not isinstance(value, kind):
                 wanted = "True or False" if kind is bool else "a word"
                 raise ValueError(f"Config: {name} is {value!r}; expected {wanted}")
+        base.check_fields(self)
+        if self.beta2 >= 1 or self.mixing_prob > 1:
+            raise ValueError(
+                f"Config: beta2 is {self.beta2} and mixing_prob {self.mixing_prob}; expected less "
+                "than 1, and at most 1"
+            )
         if self.loss not in ("logistic", "relativistic", "wgan-gp"):
             raise ValueError(
                 f"Config: loss is {self.loss!r}; expected 'logistic', 'relativistic' or 'wgan-gp'"
@@ -78,6 +85,10 @@ class Config:
                 "Config: loss is 'wgan-gp'; expected 'logistic' or 'relativistic' with an expert, "
                 "whose slope has no penalty"
             )
+        for name, value in (("G", self.G), ("D", self.D)):
+            if not hasattr(value, "img_resolution") or hasattr(value, "z_dim") != (name == "G"):
+                what = "generator" if name == "G" else "discriminator"
+                raise ValueError(f"Config: {name} is {value!r:.60}; expected a {what}'s settings")
         for name in ("img_resolution", "img_channels", "c_dim"):
             if getattr(self.G, name) != getattr(self.D, name):
                 raise ValueError(
@@ -89,11 +100,29 @@ class Config:
                 f"Config: G's img_resolution is {self.G.img_resolution} and img_channels "
                 f"{self.G.img_channels}; expected 32 or more, and 3, with an expert"
             )
-        augment.check_groups(self.augment)
-        object.__setattr__(self, "grow", tuple(self.grow))
+        # D takes the batch apart into groups, see `layers.minibatch_stddev`.
+        group = min(self.D.mbstd_group_size or self.batch, self.batch)
+        if self.D.mbstd_num_channels and self.batch % group:
+            fits = max(n for n in range(1, group) if self.batch % n == 0)
+            raise ValueError(
+                f"Config: batch is {self.batch}; expected a multiple of D's mbstd_group_size, "
+                f"{group}: set batch={self.batch + group - self.batch % group}, or "
+                f"D.mbstd_group_size={fits}"
+            )
+        chosen, res = augment.classes(self.augment), self.G.img_resolution
+        if chosen and self.G.img_channels not in (1, 3) or "imgfilter" in chosen and res < 32:
+            raise ValueError(
+                f"Config: augment is {self.augment!r}, for {self.G.img_channels} channels of {res} "
+                "pixels a side; expected 1 or 3 channels, and 32 pixels or more with 'f'"
+            )
+        if self.blur_sigma >= res:
+            raise ValueError(
+                f"Config: blur_sigma is {self.blur_sigma}; expected less than G's img_resolution"
+            )
         if self.grow and not (
-            len(self.grow) == 2 and min(self.grow) > 0 and hasattr(self.G, "lod")
-        ):
+            len(self.grow) == 2 and min(self.grow) > 0
+            and hasattr(self.G, "lod") and hasattr(self.D, "lod")
+        ):  # fmt: skip
             raise ValueError(
                 f"Config: grow is {self.grow!r}; expected (kimg fading, kimg at rest), both above "
                 "0, and networks of stylegan1; or nothing"

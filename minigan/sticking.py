@@ -23,7 +23,7 @@ _CHANNELS, _TAPS = 16, 6  # of maps; of filters, for each sample of the lower ra
 COLUMNS = ("step", "seed", "n", "eq_t", "eq_t_frac")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Step:
     """A generator that has come so far.  Made by `build`; the interface is that of all of ours."""
 

@@ -168,7 +168,7 @@ def synthesis(params, config, ws, noises):
 def truncate(ws, w_avg, psi, cutoff=None):
     """w̄ + ψ·(w − w̄) in the first `cutoff` layers, all if None (App. B): ws [N, num_ws, w_dim].
 
-    ψ = 1 changes nothing, ψ = 0 gives the average, ψ < 0 the opposite.
+    ψ = 1 changes nothing, ψ = 0 gives the average, ψ < 0 lies beyond it.
     """
     truncated = w_avg + psi * (ws - w_avg)
     if cutoff is None:
@@ -181,7 +181,7 @@ def style_mix(ws_coarse, ws_fine, crossover):
     return np.concatenate([ws_coarse[:, :crossover], ws_fine[:, crossover:]], axis=1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Generator:
     """A generator: its configuration and two flat dicts of arrays; the interface of all of ours.
 
@@ -192,6 +192,8 @@ class Generator:
     config: Config
     params: dict
     buffers: dict
+
+    config_class = Config
 
     @classmethod
     def init(cls, config, rng, noise_strength=0.0):
@@ -275,12 +277,15 @@ class Generator:
 # ---- the discriminator ---------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Discriminator:
     """D: signals [N, 1, L] -> logits [N, 1].  G's mirror, without styles and noise."""
 
     config: Config
     params: dict
+    buffers: dict = dataclasses.field(default_factory=dict)  # none
+
+    config_class = Config
 
     @classmethod
     def init(cls, config, rng):

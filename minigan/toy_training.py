@@ -5,13 +5,13 @@ average of G's weights, the generator one keeps, takes a small step towards them
 """
 
 import dataclasses
-import os
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from minigan import autograd, losses, optim, toy
 from minigan.data import signals
+from minigan.quiet import quiet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +57,23 @@ def train(config, rng, training=None, on_step=None):
     t = Training() if training is None else training
     G, D = toy.Generator.init(config, rng), toy.Discriminator.init(config, rng)
     average = G
-    g_adam, d_adam = optim.Adam(t.lr), optim.Adam(t.lr).lazy(t.r1_interval)
-    g_state, d_state = g_adam.init(G.params), d_adam.init(D.params)
+    adam = optim.Adam(t.lr)
+    g_state, d_state = adam.init(G.params), adam.init(D.params)
     history = []
-    quiet = os.environ.get("MINIGAN_QUIET") == "1"
-    for step in tqdm(range(t.steps), desc=f"toy, {config.style}", disable=quiet):
+    for step in tqdm(range(t.steps), desc=f"toy, {config.style}", disable=quiet()):
         real = signals.sample(t.batch, rng)
         z = rng.standard_normal((t.batch, config.z_dim), np.float32)
         fake = G(z, noise_mode="random", rng=rng)
         gamma = t.gamma * t.r1_interval if step % t.r1_interval == 0 else 0
         loss_d, grads = autograd.value_and_grad(d_loss)(D.params, D, real, fake, gamma)
-        params, d_state = d_adam.step(D.params, grads, d_state)
+        params, d_state = adam.step(D.params, grads, d_state)
         D = dataclasses.replace(D, params=params)
 
         z = rng.standard_normal((t.batch, config.z_dim), np.float32)
         (loss_g, w_mean), grads = autograd.value_and_grad(g_loss, has_aux=True)(
             G.params, G, D, z, rng, t.mixing_prob
         )
-        params, g_state = g_adam.step(G.params, grads, g_state)
+        params, g_state = adam.step(G.params, grads, g_state)
         w_avg = w_mean + t.w_avg_beta * (G.w_avg - w_mean)
         G = dataclasses.replace(G, params=params, buffers=G.buffers | {"mapping.w_avg": w_avg})
 

@@ -10,12 +10,21 @@ Read first: `training.py`.  Read next: `runs.py`, whose `--init` this is.
 
 import dataclasses
 import math
+import shlex
 
 import numpy as np
 import scipy.linalg
 
 from minigan import files
-from minigan.networks import base, stylegan2
+from minigan.networks import base, stylegan2, stylegan3
+
+# Settings that do not change what a parameter of the same name and shape means: sizes, decays, how
+# many samples D compares, and how far the networks have grown.
+_FREE = {
+    "img_resolution", "z_dim", "w_dim", "c_dim", "channel_base", "channel_max", "embed_features",
+    "layer_features", "cmap_dim", "mbstd_group_size", "mbstd_num_channels", "w_avg_beta",
+    "magnitude_ema_beta", "lod",
+}  # fmt: skip
 
 
 def transfer(state, paths):
@@ -27,42 +36,78 @@ def transfer(state, paths):
     What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
     with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
     block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
-    too, as far as they have them.  Raises: as `files.read`; ValueError if nothing fits, or the
-    file's StyleGAN2 is the wider one, with what to set.
+    too, as far as they have them.  What was copied of each network is printed.
+    Raises: as `files.read`; ValueError if nothing fits, and, with what to set, if the file's
+    StyleGAN2 is the wider one or its parameters would mean something else here.
     """
-    theirs, changes, copied = {}, {}, 0
+    theirs, changes, copied = {}, {}, {}
     for path in paths:
         theirs |= files.read_networks(path)
     given = {"G": ("G", "G_ema"), "G_ema": ("G_ema", "G"), "D": ("D",)}
     for mine, names in given.items():
         network = getattr(state, mine)
         source = next((theirs[name] for name in names if name in theirs), None)
+        copied[mine] = 0
         if source is None:
             continue
-        of_stylegan2 = all(isinstance(n.config, stylegan2.Config) for n in (network, source))
+        _check_meaning(mine, source.config, network.config)
+        of_stylegan2 = isinstance(network.config, stylegan2.Config)
         if of_stylegan2:
             _check_no_wider(source.config, network.config)
-        parts = {}
-        for part in ("params", "buffers"):
-            widens = of_stylegan2 and part == "params"
-            parts[part], old = dict(getattr(network, part)), getattr(source, part)
-            for name, value in parts[part].items():
+        new = {"params": {}, "buffers": {}}
+        for part in new:
+            widens, old = of_stylegan2 and part == "params", getattr(source, part)
+            for name, value in getattr(network, part).items():
                 if name in old and old[name].shape == value.shape:
-                    parts[part][name] = old[name]
-                    copied += part == "params"
+                    new[part][name] = old[name]
                 elif widens and name.startswith("synthesis.") and name in old:
-                    parts[part][name] = _widened(value, old[name])
-                elif name.endswith("torgb.weight"):
-                    parts[part][name] = np.zeros_like(value)
+                    new[part][name] = _widened(value, old[name])
         if mine == "D":
-            parts["params"] |= _hand_on(network.config, source)
-        changes[mine] = network.replace(**parts)
-    if not copied:
+            new["params"] |= _hand_on(network.config, source)
+        copied[mine] = len(new["params"])
+        for name, value in network.params.items():
+            if name.endswith("torgb.weight") and name not in new["params"]:
+                new["params"][name] = np.zeros_like(value)
+        changes[mine] = network.replace(
+            **{part: getattr(network, part) | found for part, found in new.items()}
+        )
+    if not any(copied.values()):
         raise ValueError(
             f"no parameter of {', '.join(map(str, paths))} fits the networks of this config; "
             "expected a file of the same kind of networks, not wider than these"
         )
+    for mine, count in copied.items():
+        print(f"init: copied {count} of {len(getattr(state, mine).params)} parameters of {mine}")
     return dataclasses.replace(state, **changes)
+
+
+def differences(theirs, ours, prefix):
+    """What to set, ["G.activation=relu", …], so that parameters of the configuration `theirs` mean
+    in `ours` what they meant there; both of one class."""
+    # The frequencies of StyleGAN3's layers follow from the resolution.
+    free, found = _FREE - ({"img_resolution"} if isinstance(ours, stylegan3.Config) else set()), []
+    for name in (field.name for field in dataclasses.fields(ours)):
+        had, have = getattr(theirs, name), getattr(ours, name)
+        if dataclasses.is_dataclass(had):
+            found += differences(had, have, f"{prefix}{name}.")
+        # Noise that was not there changes nothing: its strength is 0 at first.
+        elif had != have and name not in free and (name, have) != ("use_noise", True):
+            had = list(had) if isinstance(had, tuple) else had
+            found.append(shlex.quote(f"{prefix}{name}={had}"))
+    return found
+
+
+def _check_meaning(name, theirs, ours):
+    if type(theirs) is not type(ours):
+        kinds = [type(config).__module__.rpartition(".")[2] for config in (theirs, ours)]
+        raise ValueError(f"init: {name} there is {kinds[0]}'s, and this config's {kinds[1]}'s; "
+                         "expected the same kind")  # fmt: skip
+    odd = differences(theirs, ours, f"{name[0]}.")
+    if odd:
+        raise ValueError(
+            f"init: the parameters of {name} there would mean something else under this config: "
+            f"set {' '.join(odd)}"
+        )
 
 
 def _check_no_wider(theirs, ours):

@@ -96,7 +96,7 @@ def test_controls_have_names_for_who_hears(opened):
     find = notebook.page.get_by_role
     for role, name in [("spinbutton", "ψ (psi)"), ("spinbutton", "cutoff"), ("textbox", "seeds"),
                        ("textbox", "rows"), ("checkbox", "layer 3 · 16²"), ("spinbutton", "crossover"),
-                       ("button", "middle (layers 3–5)"), ("combobox", "b8.conv0"),
+                       ("button", "middle (layers 3–4)"), ("combobox", "b8.conv0"),
                        ("button", "draw the noise again"), ("img", "6 generated pictures at ψ = 1.00"),
                        ("img", "Variety against ψ, now at ψ = 1.00")]:  # fmt: skip
         found = find(role, name=name, exact=True).first
@@ -160,8 +160,9 @@ def test_style_mixing_is_right(opened):
     notebook = opened("mixing", WIDGETS["style_mixer"])
     notebook.changes(lambda: notebook.page.get_by_role("button", name="fine").click())
     fine = split(notebook.pixels(), 5, 32).astype(int)
-    notebook.changes(lambda: notebook.page.get_by_role("checkbox", name="layer 6").uncheck())
-    notebook.changes(lambda: notebook.page.get_by_role("checkbox", name="layer 7").uncheck())
+    for layer in ("layer 5", "layer 6", "layer 7"):
+        box = notebook.page.get_by_role("checkbox", name=layer)
+        notebook.changes(lambda box=box: box.uncheck())
     notebook.until(lambda: "no layer" in notebook.text(), "nothing comes from the columns")
     none = split(notebook.pixels(), 5, 32).astype(int)
     for row in range(1, 4):  # with no layer from above, each row is the picture on its left

@@ -1,11 +1,16 @@
 """Memory that is handed out again: never while an array uses it, and not without end."""
 
+import collections
+import subprocess
+import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from minigan.ops.cpu import memory
+from minigan import ops
+from minigan.ops.cpu import conv, memory
 
 BIG = 1 << 19  # float32 numbers: 2 MB
 F32 = np.dtype(np.float32)
@@ -81,6 +86,37 @@ def test_little_lies_idle_when_more_is_needed(monkeypatch):
     del big, used
     memory.release()
     assert held() == 0
+
+
+def test_all_that_is_kept_can_be_freed(monkeypatch):
+    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv, "_kept_now", 0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 256, 64, 64), np.float32)
+    w = rng.standard_normal((256, 256, 3, 3), np.float32)
+
+    def run(x, w):
+        y = ops.conv2d(ops.conv2d(x, w, padding=1), w, padding=1)  # Winograd's, with his weights
+        return y + ops.conv2d(y, w[:, :, :2], padding=[1, 1, 0, 1])  # direct
+
+    run(x[:, :64, :32, :32], w[:64, :64])  # so that all is compiled, and the threads hired
+    tracemalloc.start()
+    try:
+        first = float(run(x, w).sum())
+        kept, _ = tracemalloc.get_traced_memory()
+        assert kept > 256 * 256 * 36 * 4 and conv._kept and held() > 0
+        ops.free_memory()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000 and conv._kept_now == held() == 0
+    assert float(run(x, w).sum()) == first
+
+
+def test_freeing_loads_no_engine():
+    code = "import sys; from minigan import ops; ops.free_memory(); print('numba' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
 
 
 def test_small_arrays_are_not_kept():

@@ -2,12 +2,15 @@
 
 import io
 import json
+import struct
+import unicodedata
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, ImageCms
 
 from minigan.data import images, painting, portraits
 
@@ -207,6 +210,330 @@ def test_a_messy_folder_is_read_with_a_line_for_each_oddity(tmp_path):
     assert means[3][1] > 240 and means[4].tolist() == [9, 9, 9]
 
 
+def opened(path, resolution=8):
+    """The Images of a folder or a zip, and what was said of it, a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = images.Images(path, resolution)
+    lines = [str(w.message) for w in caught]
+    assert all("\n" not in line for line in lines)
+    return data, lines
+
+
+def short(value):
+    """What a case is called: bytes make no name."""
+    return value[:40] if isinstance(value, str) else type(value).__name__
+
+
+def seen(folder, name, data):
+    """The one picture [3, 8, 8] of a folder in which `data` is the only file, and what was said."""
+    (folder / name).write_bytes(data)
+    found, lines = opened(folder)
+    (folder / name).unlink()
+    return found.pictures[0], lines
+
+
+def stored(picture, kind, **how):
+    file = io.BytesIO()
+    picture.save(file, kind, **how)
+    return file.getvalue()
+
+
+def png_of(bits, colour, row, *chunks, side=8):
+    """A PNG as its specification has it: eight equal rows of bytes, and further chunks."""
+    size = struct.pack(">IIBBBBB", side, side, bits, colour, 0, 0, 0)
+    parts = [(b"IHDR", size), *chunks, (b"IDAT", zlib.compress(8 * (b"\0" + row))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
+def tiff_of(bits, kind, data, black=1):
+    """A grey TIFF of 8 × 8.  kind: 1 unsigned, 2 signed, 3 float; black 0: white is 0."""
+    tags = [(256, 8), (257, 8), (258, bits), (259, 1), (262, black), (273, 134), (277, 1), (278, 8),
+            (279, len(data)), (339, kind)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data
+
+
+RAMP = np.linspace(0, 1, 8)
+GREY = np.rint(255 * RAMP).astype(np.uint8)
+_12 = np.rint(4095 * RAMP).astype(int).tolist()
+TWELVE = b"".join(
+    struct.pack(">I", a << 12 | b)[1:] for a, b in zip(_12[::2], _12[1::2], strict=True)
+)
+DEEP = (65535 * RAMP).astype(">u2").tobytes()
+KEYED = np.where(np.arange(8) == 2, 255, GREY)  # the third pixel is transparent
+RED = Image.fromarray(np.tile(np.uint8([[255, 0, 0], [0, 0, 255]]).repeat(4, axis=0), (8, 1, 1)))
+FAINT = Image.merge(
+    "LA", [Image.new("L", (8, 8), 0), Image.new("L", (8, 8), 51)]
+)  # 51 / 255 = 20 %
+
+
+def tall(row, dtype):
+    return np.tile(row, (8, 1)).astype(dtype).tobytes()
+
+
+@pytest.mark.parametrize("name, data, green", [
+    ("16.png", png_of(16, 0, DEEP), GREY),
+    ("16_key.png", png_of(16, 0, DEEP, (b"tRNS", struct.pack(">H", int(65535 * RAMP[2])))), KEYED),
+    ("16.tif", stored(Image.fromarray(np.tile(65535 * RAMP, (8, 1)).astype(np.uint16)), "TIFF"), GREY),
+    ("16_lzw.tif", stored(Image.fromarray(np.tile(65535 * RAMP, (8, 1)).astype(np.uint16)), "TIFF",
+                          compression="tiff_lzw"), GREY),
+    ("12.tif", tiff_of(12, 1, 8 * TWELVE), GREY),
+    ("32.tif", tiff_of(32, 1, tall((2**32 - 1) * RAMP, "<u4")), GREY),
+    ("float.tif", tiff_of(32, 3, tall(RAMP, "<f4")), GREY),
+    ("16_white.tif", tiff_of(16, 1, tall(65535 * RAMP, "<u2"), black=0), GREY[::-1]),
+    ("float_white.tif", tiff_of(32, 3, tall(RAMP, "<f4"), black=0), GREY[::-1]),
+    ("2_key.png", png_of(2, 0, bytes(2 * [0b00011011]), (b"tRNS", b"\0\1")), 2 * [0, 255, 170, 255]),
+    ("4_key.png", png_of(4, 0, bytes([0x05, 0x5F] * 2), (b"tRNS", b"\0\5")), 2 * [0, 255, 255, 255]),
+    ("1_key.png", png_of(1, 0, b"\x0f", (b"tRNS", b"\0\1")), 4 * [0] + 4 * [255]),
+    ("rgb_key.png", stored(RED, "PNG", transparency=(255, 0, 0)), 4 * [255] + 4 * [0]),
+    ("rgb16_key.png", png_of(16, 2, struct.pack(">24H", *([65535, 258, 0] * 4 + [0, 32768, 0] * 4)),
+                             (b"tRNS", struct.pack(">3H", 65535, 258, 0))), 4 * [255] + 4 * [128]),
+    ("palette.png", stored(RED.quantize(2), "PNG", transparency=RED.quantize(2).getpixel((0, 0))),
+     4 * [255] + 4 * [0]),
+    ("palette.gif", stored(RED.quantize(2), "GIF", transparency=RED.quantize(2).getpixel((0, 0))),
+     4 * [255] + 4 * [0]),
+    ("grey_alpha.png", stored(FAINT, "PNG"), 8 * [204]),
+    ("alpha.tif", stored(FAINT.convert("RGBA"), "TIFF", compression="tiff_lzw"), 8 * [204]),
+    ("alpha.webp", stored(FAINT.convert("RGBA"), "WEBP", lossless=True), 8 * [204]),
+    ("inks.tif", stored(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF"), 8 * [0]),
+    ("linear.png", png_of(8, 0, GREY.tobytes(), (b"gAMA", struct.pack(">I", 100_000))),
+     np.rint(255 * (GREY / 255) ** (1 / 2.2))),
+    ("gamma.png", png_of(8, 0, GREY.tobytes(), (b"gAMA", struct.pack(">I", 45_455))), GREY),
+    ("gamma_0.png", png_of(8, 0, GREY.tobytes(), (b"gAMA", bytes(4))), GREY),  # means nothing
+    ("gamma_srgb.png", png_of(8, 0, GREY.tobytes(), (b"gAMA", struct.pack(">I", 100_000)),
+                              (b"sRGB", b"\0")), GREY),  # which goes first
+], ids=short)  # fmt: skip
+def test_a_picture_is_read_as_it_is_meant_to_be_seen(name, data, green, tmp_path):
+    """Its depth, its scale, its transparency, its inks and its gamma count."""
+    picture, lines = seen(tmp_path, name, data)
+    assert (picture[1] == green).all(), picture[1, 0]
+    assert len(lines) == (name[:3] != "rgb" or "key" in name)  # what was done is said, in one line
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff"])
+def test_a_picture_is_turned_as_its_exif_data_say(kind, tmp_path):
+    flat = np.zeros((8, 8), np.uint8)
+    flat[:4, :4], flat[:4, 4:], flat[4:, :4] = 250, 170, 90
+    shown = {1: flat, 2: flat[:, ::-1], 3: flat[::-1, ::-1], 4: flat[::-1], 5: flat.T,
+             6: np.rot90(flat, -1), 7: flat[::-1, ::-1].T, 8: np.rot90(flat)}  # fmt: skip
+    for orientation, wanted in shown.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        how = {"webp": {"lossless": True}, "jpeg": {"quality": 98}}.get(kind, {})
+        data = stored(Image.fromarray(flat).convert("RGB"), kind, exif=exif, **how)
+        picture, lines = seen(tmp_path, f"a.{kind}", data)
+        assert np.abs(picture - wanted.astype(int)).max() <= 4
+        assert lines == [f"a.{kind}: turned as its EXIF data say"] * (orientation > 1)
+
+
+def inks():
+    """A colour profile of four inks, of which only the first has a colour: black."""
+    words = b"the first is black"
+    name = b"desc" + struct.pack(">4xI", len(words) + 1) + words + bytes(81)
+    lightness = [[level, 128, 128] for level in 8 * [255] + 8 * [0]]  # L*a*b*, at no ink and all
+    curve, same = bytes(range(256)), struct.pack(">9I", *np.eye(3, dtype=int).ravel() << 16)
+    table = b"mft1" + bytes([0, 0, 0, 0, 4, 3, 2, 0]) + same + 4 * curve
+    table += bytes(np.uint8(lightness)) + 3 * curve
+    tags = b"desc", 156, len(name), b"A2B0", 156 + len(name), len(table)
+    header = struct.pack(">I4xI4s4s4s12x4s28x3I48x", 156 + len(name + table), 0x02400000, b"prtr",
+                         b"CMYK", b"Lab ", b"acsp", 0xF6D6, 0x10000, 0xD32D)  # fmt: skip
+    return header + struct.pack(">I4sII4sII", 2, *tags) + name + table
+
+
+def test_what_pillow_warns_of_is_said_of_the_file(tmp_path):
+    _, lines = seen(tmp_path, "a.png", stored(RED, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f"))
+    assert len(lines) == 1 and lines[0].startswith("a.png: Corrupt EXIF data")
+
+
+def test_a_colour_profile_counts(tmp_path):
+    ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = ours.replace(b"rXYZ", b"____").replace(b"gXYZ", b"rXYZ").replace(b"____", b"gXYZ")
+    swapped = swapped.replace("sRGB".encode("utf-16-be"), "G\nRB".encode("utf-16-be"))
+    red = Image.new("RGB", (8, 8), (255, 0, 0))
+    picture, lines = seen(tmp_path, "a.png", stored(red, "PNG", icc_profile=swapped))
+    assert picture[:, 0, 0].tolist() == [0, 255, 0] and "G RB built-in made sRGB" in lines[0]
+    picture, lines = seen(tmp_path, "a.png", stored(red, "PNG", icc_profile=ours))
+    assert picture[:, 0, 0].tolist() == [255, 0, 0] and not lines
+    red_ink = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    picture, lines = seen(tmp_path, "a.tif", stored(red_ink, "TIFF", icc_profile=inks()))
+    assert picture.min() == 255 and lines == ["a.tif: CMYK made RGB, the first is black made sRGB"]
+    for grey, profile in ((red, b"no profile"), (red.convert("L"), swapped)):  # it does not fit
+        _, lines = seen(tmp_path, "a.png", stored(grey, "PNG", icc_profile=profile))
+        assert lines[0].endswith("its colour profile cannot be used")
+
+
+def test_of_an_animation_the_first_frame_is_used(tmp_path):
+    for suffix, kind in (
+        ("gif", "GIF"),
+        ("webp", "WEBP"),
+        ("tif", "TIFF"),
+        ("png", "PNG"),
+        ("jpg", "MPO"),
+    ):
+        folder = tmp_path / suffix
+        folder.mkdir()
+        film = stored(Image.new("RGB", (8, 8), (255, 0, 0)), kind, save_all=True,
+                      append_images=[Image.new("RGB", (8, 8), (0, 0, 255))])  # fmt: skip
+        picture, lines = seen(folder, f"a.{suffix}", film)
+        assert picture[0].min() >= 250 and picture[2].max() <= 5
+        assert len(lines) == 1 and "only its first frame used" in lines[0]
+
+
+@pytest.mark.parametrize("name, data, reason", [
+    ("signed.tif", tiff_of(16, 2, tall(0 * RAMP, "<i2")), "signed samples"),
+    ("signed8.tif", tiff_of(8, 2, tall(0 * RAMP, "i1")), "signed samples"),
+    ("float255.tif", tiff_of(32, 3, tall(255 * RAMP, "<f4")), "floats from 0 to 255; expected 0 to 1"),
+    ("nan.tif", tiff_of(32, 3, tall(np.nan * RAMP, "<f4")), "floats from nan to nan"),
+    ("page.png", b"<html>404</html>", "not a PNG, JPEG,"),
+    ("cut.png", png_of(8, 0, GREY.tobytes())[:50], "truncated"),
+    ("bomb.png", png_of(8, 0, b"", side=30_000), "DecompressionBombError"),
+], ids=short)  # fmt: skip
+def test_what_cannot_be_seen_rightly_is_left_out_and_said(name, data, reason, tmp_path):
+    (tmp_path / "good.png").write_bytes(png("RGB", (8, 8), (1, 2, 3)))
+    (tmp_path / name).write_bytes(data)
+    found, lines = opened(tmp_path)
+    assert len(found) == len(lines) == 1
+    assert lines[0].startswith(f"{name}: cannot be read") and reason in lines[0]
+
+
+def test_no_other_program_is_started_for_a_picture(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **kwargs: started.append(args))
+    (tmp_path / "good.png").write_bytes(png("RGB", (8, 8), (1, 2, 3)))
+    (tmp_path / "drawing.png").write_bytes(stored(RED, "EPS"))
+    found, lines = opened(tmp_path)
+    assert len(found) == 1 and "drawing.png: cannot be read" in lines[0] and not started
+
+
+def patched(data, local, central, value):
+    """A zip whose first file has another byte in both of its headers."""
+    data = bytearray(data)
+    data[local] = data[data.find(b"PK\1\2") + central] = value
+    return bytes(data)
+
+
+def spoilt(data):
+    at = data.find(b"IDAT") + 8
+    return data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("damage, reason", [
+    (spoilt, "Bad CRC-32"),
+    (lambda data: patched(data, 6, 8, 1), "encrypted"),
+    (lambda data: patched(data, 8, 10, 99), "compression"),
+    (lambda data: patched(data, 8, 10, 8), "error: Error -3 while decompressing"),
+    (lambda data: data.replace(b"0.png", b"9.png", 1), "differ"),
+    (lambda data: patched(data, 25, 27, 0x7F), "bytes when unpacked; expected 268,435,456 at most"),
+], ids=short)  # fmt: skip
+def test_a_damaged_file_in_a_zip_is_left_out_and_said(damage, reason, tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for i in range(3):
+            archive.writestr(f"{i}.png", png("RGB", (8, 8), (i, 0, 0)))
+    path = tmp_path / "set.zip"
+    path.write_bytes(damage(path.read_bytes()))
+    data, lines = opened(path)
+    assert data.pictures[:, 0, 0, 0].tolist() == [1, 2] and len(lines) == 1
+    assert lines[0].startswith("0.png: cannot be read") and reason in lines[0]
+
+
+def test_hidden_files_are_left_out_and_this_is_said_once(tmp_path):
+    folder = tmp_path / ".cache" / "set"  # where it lies itself does not matter
+    for name in ("a.png", "b/c.png", ".ipynb_checkpoints/a-checkpoint.png", "b/._c.png", "b/.DS_Store",
+                 "__MACOSX/b/c.png", ".ipynb_checkpoints/dataset.json"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(png("RGB", (8, 8), (1, 2, 3)))
+    data, lines = opened(folder)
+    assert len(data) == 2 and data.classes is None
+    assert len(lines) == 1 and "hidden files left out (5), such as" in lines[0]
+
+
+def test_labels_are_found_wherever_the_files_lie(tmp_path):
+    """In the folder that was zipped; in each of two; with Windows' names; with macOS's accents."""
+    decomposed = unicodedata.normalize("NFD", "é.png")
+    for number, files in enumerate([
+        {"my/0.png": 0, "my/1.png": 1, "my/dataset.json": ["0.png", "1.png"]},
+        {"my/0.png": 0, "my/1.png": 1, "my/dataset.json": ["my/0.png", "my/1.png"]},
+        {"train/0.png": 0, "train/dataset.json": ["0.png"],
+         "val/sub/0.png": 1, "val/dataset.json": ["", "sub/0.png"]},
+        {"s\\0.png": 0, "s\\1.png": 1, "s\\": None, "dataset.json": ["s/0.png", "s/1.png"]},
+        {"s/0.png": 0, "s/1.png": 1, "dataset.json": ["s\\0.png", "./s//1.png"]},
+        {"0.png": 0, decomposed: 1, "dataset.json": ["0.png", "é.png"]},
+    ]):  # fmt: skip
+        path = tmp_path / f"{number}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                if isinstance(content, list):
+                    content = json.dumps({"labels": [[key, i] for i, key in enumerate(content)]})
+                elif content is not None:
+                    content = png("RGB", (8, 8), (content, 0, 0))
+                archive.writestr(name, content or b"")
+        data, lines = opened(path)
+        assert not lines
+        assert data.classes.argmax(axis=1).tolist() == data.pictures[:, 0, 0, 0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("text, place", [
+    ('{"labels": [["a.png", 0],]}', "line 1 column"),
+    ('[["a.png", 0]]', r'begins \[\["a.png", 0\]\]; expected \{"labels"'),
+    ("null", "begins null"),
+    (json.dumps({f"{i}.png": i for i in range(99)}), 'begins {"0.png": 0, "1.png": 1'),
+    ('{"label": [["a.png", 0]]}', 'begins {"label": '),
+    ('{"labels": 3}', 'begins {"labels": 3}'),
+    ('{"labels": ["a.png"]}', r"labels\[0\] is 'a.png'; expected a file and its class"),
+    ('{"labels": [["a.png", 0], ["b.png"]]}', r"labels\[1\] is \['b.png'\]"),
+    ('{"labels": [["a.png", 0], [1, 0]]}', r"labels\[1\] is \[1, 0\]"),
+    ('{"labels": [["a.png", 0], ["b.png", null]]}', r"labels\[1\] is \['b.png', None\]"),
+    ('{"labels": [["a.png", "cat"]]}', r"labels\[0\] is \['a.png', 'cat'\]"),
+    ('{"labels": [["a.png", true]]}', r"labels\[0\] is \['a.png', True\]"),
+    ('{"labels": [["a.png", 1.5]]}', r"labels\[0\] is \['a.png', 1.5\]"),
+    ('{"labels": [["a.png", -1]]}', r"labels\[0\] is \['a.png', -1\]"),
+    ('{"labels": [["a.png", 1000000000000]]}', r"class, from 0 to 65535"),
+    ('{"labels": [["a.png", []]]}', r"labels\[0\] is \['a.png', \[\]\]"),
+    ('{"labels": [["a.png", [NaN]]]}', r"labels\[0\] is \['a.png', \[nan\]\].*finite"),
+    ('{"labels": [["a.png", [1e39]]]}', r"labels\[0\] is .*finite"),
+    ('{"labels": [["a.png", [true]]]}', r"labels\[0\] is \['a.png', \[True\]\]"),
+    ('{"labels": [["a.png", [1, 0]], ["b.png", [1]]]}', r"labels\[1\] of b.png is \[1\]; .* \[1, 0\]"),
+    ('{"labels": [["a.png", 0], ["b.png", [1]]]}', r"labels\[1\] of b.png is \[1\]; .* the first, 0"),
+    ('{"labels": [["a.png", 0], ["./a.png", 1]]}', r"labels\[1\] gives a.png the label 1; it has 0"),
+    ('{"labels": ' + 100_000 * "[", "recursion"),
+    ('{"labels": [' + 900 * "[" + 900 * "]" + "]}", r"labels\[0\] is \[\[\[|recursion"),
+    ('{"labels": [["a.png", ' + 5000 * "9" + "]]}", "digits"),
+    ("\udcff".encode("utf-8", "surrogateescape"), "can't decode byte"),
+    ('{"labels": []}', "has no label for 1 files, such as a.png"),
+], ids=short)  # fmt: skip
+def test_a_damaged_dataset_json_is_one_sentence_that_says_where(text, place, tmp_path):
+    (tmp_path / "a.png").write_bytes(png("RGB", (8, 8), (1, 2, 3)))
+    (tmp_path / "dataset.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=place) as error:
+        images.Images(tmp_path, 8)
+    assert str(error.value).startswith(f"{tmp_path}: dataset.json") and "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(tmp_path)) + 240
+
+
+def test_a_zip_of_another_kind_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("0.png", png("RGB", (8, 8), (1, 2, 3)))
+    path = tmp_path / "set.zip"
+    path.write_bytes(patched(path.read_bytes(), 4, 6, 99))
+    with pytest.raises(ValueError, match="set.zip is neither a folder nor a zip that can .* 9.9"):
+        images.Images(path, 8)
+
+
+def test_a_dataset_json_that_the_zip_cannot_give_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("my/dataset.json", '{"labels": null}')
+        archive.writestr("my/a.png", png("RGB", (8, 8), (1, 2, 3)))
+    path = tmp_path / "set.zip"
+    assert opened(path)[0].classes is None
+    path.write_bytes(path.read_bytes().replace(b"null", b"nUll"))
+    with pytest.raises(ValueError, match=r"set.zip: my/dataset.json cannot be read: Bad CRC"):
+        images.Images(path, 8)
+
+
 def test_each_epoch_has_each_picture_once_in_another_order(tmp_path):
     for i in range(10):
         (tmp_path / f"{i}.png").write_bytes(png("RGB", (8, 8), (i, i, i)))
@@ -265,3 +592,14 @@ def test_a_grid_and_a_file(tmp_path, rng):
         [128] * 3,
         [255] * 3,
     ]
+
+
+def test_pictures_of_four_channels_are_rgba(tmp_path, rng):
+    pictures = rng.uniform(-1, 1, (2, 4, 4, 6)).astype(np.float32)
+    grid = images.grid(pictures, 3)
+    assert grid.shape == (4, 18, 4) and (grid[:, 12:] == 255).all()
+    images.write_png(tmp_path / "g.png", grid)
+    with Image.open(tmp_path / "g.png") as file:
+        assert file.mode == "RGBA" and np.array_equal(np.asarray(file), grid)
+    with pytest.raises(ValueError, match="the images have 2 channels; expected 1, 3 or 4"):
+        images.grid(pictures[:, :2], 3)

@@ -1,10 +1,12 @@
 """Pictures from the command line: the same as from Python, and wrong use said in one sentence."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import files, generate
+from minigan import files, generate, toy
 from minigan.data import images
 from minigan.networks import stylegan2
 
@@ -43,6 +45,13 @@ def test_a_range_of_seeds_without_end_is_refused():
         generate.parse_range("0-99999999999999")
 
 
+def test_a_toy_draws_no_pictures(tmp_path, rng):
+    files.save(tmp_path / "toy.npz", {"G": toy.Generator.init(toy.Config(), rng)})
+    with pytest.raises(ValueError, match="toy.npz holds a toy, which draws signals"):
+        generate.generate(tmp_path / "toy.npz", [0], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_style_mix(network, tmp_path):
     args = ("--rows", "1,2", "--cols", "3,4,5", "--styles", "0-1", "--outdir", tmp_path)
     assert command("style-mix", "--network", network, *args).returncode == 0
@@ -69,6 +78,34 @@ def test_interpolate(network, tmp_path):
     middle = images.to_uint8(G.synthesis((one + two) / 2))[0].astype(int)
     for frame in (2, 6):
         assert np.abs(picture(tmp_path / f"frame{frame:05d}.png") - middle).max() <= 1
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "RGB"), (4, "RGBA")])
+def test_networks_of_one_and_of_four_channels(channels, mode, tmp_path):
+    config = dataclasses.replace(G2, img_channels=channels)
+    G = config.build(np.random.default_rng(0))
+    path = tmp_path / "net.npz"
+    files.save(path, {"G_ema": G})
+    generate.generate(path, [3], tmp_path / "one")
+    generate.style_mix(path, [1], [2, 3], tmp_path / "mixed")
+    generate.interpolate(path, [1, 2], tmp_path / "film", frames=1)
+    with Image.open(tmp_path / "one" / "seed0003.png") as file:
+        assert file.mode == mode
+    levels = np.rint(np.clip(127.5 * (G(generate.latent(3, 4))[0] + 1), 0, 255))
+    assert np.array_equal(
+        picture(tmp_path / "one" / "seed0003.png").transpose(2, 0, 1),
+        np.repeat(levels, 3, axis=0) if channels == 1 else levels,
+    )
+    grid = picture(tmp_path / "mixed" / "grid.png")
+    assert grid.shape == (16, 24, len(mode)) and (grid[:8, :8] == 255).all()  # its corner is opaque
+    assert picture(tmp_path / "film" / "frame00001.png").shape == (8, 8, len(mode))
+
+
+def test_two_channels_are_no_picture(tmp_path):
+    G = dataclasses.replace(G2, img_channels=2).build(np.random.default_rng(0))
+    files.save(tmp_path / "net.npz", {"G_ema": G})
+    with pytest.raises(ValueError, match="the images have 2 channels; expected 1, 3 or 4"):
+        generate.generate(tmp_path / "net.npz", [0], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan import losses, optim
+from minigan import autograd, losses, optim
 from minigan.autograd import check_grads, grad
 
 
@@ -102,3 +102,14 @@ def test_half_life():
     for _ in range(10):
         average = optim.ema(average, {"w": np.array([0.0])}, optim.ema_beta(10, 100))
     assert average["w"] == pytest.approx([4.0])
+
+
+def test_path_length_of_a_generator_that_ignores_w_is_zero_and_so_is_its_slope(rng):
+    """The root of a sum of squares has no slope at 0; NaN would end the training."""
+    ws, noise = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 1, 4, 4))
+
+    def penalty(scale):
+        synthesis = lambda w: scale * np.reshape(np.sum(w, axis=(1, 2)), (2, 1, 1, 1)) + 0 * noise  # noqa: E731
+        return losses.path_length(synthesis, ws, noise, 0.0)[0]
+
+    assert penalty(0.0) == 0 and autograd.grad(penalty)(0.0) == 0

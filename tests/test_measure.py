@@ -5,7 +5,7 @@ import pytest
 
 from minigan import features, measure
 from minigan.data import portraits
-from minigan.runs import Portraits
+from minigan.runs import BatchedPortraits, Portraits
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,33 @@ class Painter:
 class Copier(Painter):
     """It shows its training pictures, with the faintest noise."""
 
+    def __init__(self, seen):
+        self.seen = seen
+
     def synthesis(self, ws, noise_mode, rng):
-        data = Portraits(32, 0)
-        pictures = np.concatenate([data.batch(8 * int(i), 8)[0] for i in rng.integers(0, 100, 8)])
-        return pictures[: len(ws)] + 0.01 * rng.standard_normal(
-            pictures[: len(ws)].shape, np.float32
-        )
+        pictures = self.seen[rng.integers(0, len(self.seen), len(ws))]
+        return pictures + 0.01 * rng.standard_normal(pictures.shape, np.float32)
+
+
+class Layered(Painter):
+    """Two layers: the first one's w decides the yaw, the second one's the skin."""
+
+    num_ws = 2
+
+    def mapping(self, z, truncation_psi=1):
+        return np.stack([z, z], axis=1)
+
+    def synthesis(self, ws, noise_mode, rng):
+        factors = portraits.sample_factors(len(ws), rng)
+        factors |= {"yaw": np.tanh(ws[:, 0, 0]), "skin": 0.5 + 0.5 * np.tanh(ws[:, 1, 1])}
+        return portraits.draw(factors, 32, rng.integers(1 << 40, size=len(ws)))
+
+
+def test_a_factor_is_ascribed_to_the_layer_that_decides_it(reader):
+    found = measure.by_layer(Layered(), reader, 400)
+    for name, layer in (("yaw", 0), ("skin", 1)):
+        assert found[name][layer] > 0.8 and abs(found[name][1 - layer]) < 0.1, name
+    assert max(map(abs, found["hair_color"])) < 0.1  # decided by neither
 
 
 def test_coverage_finds_what_is_missing(reader):
@@ -57,12 +78,33 @@ def test_shares_are_those_of_the_table(rng):
     np.testing.assert_allclose(found["smile"], 0.25, atol=0.03)
 
 
-def test_copies_are_found():
-    data = Portraits(32, 0)
-    copied = measure.memorised(Copier(), data, 800, n=60)
-    assert copied["trained on"][0] < 0.2 * copied["never seen"][0]
-    honest = measure.memorised(Painter(), data, 800, n=100)
+@pytest.mark.parametrize("size", [8, 16, 32])
+def test_copies_are_found(size):
+    """Whatever the batch in training, what is read back is what was seen; so it is of the stream
+    on which the shipped networks were trained, each batch from one seed."""
+    new, old = Portraits(32, 0), BatchedPortraits(32, 0, size)
+    streams = {
+        new: lambda i: new.batch(i, size),
+        old: lambda i: portraits.sample(size, 32, np.random.default_rng([0, 1 << 61, i])),
+    }
+    for data, step in streams.items():
+        seen = np.concatenate([step(i)[0] for i in range(0, 800, size)])
+        copied = measure.memorised(Copier(seen), data, 800, n=60)
+        assert copied["trained on"][0] < 0.2 * copied["never seen"][0]
+
+
+def test_new_pictures_are_no_copies_and_the_count_is_that_used():
+    honest = measure.memorised(Painter(), Portraits(32, 0), 800, n=100)
     assert honest["trained on"][0] == pytest.approx(honest["never seen"][0], rel=0.1)
+    assert honest["others"] == 800  # and not as many as were asked for
+
+
+@pytest.mark.parametrize("data", [Portraits(8, 3), BatchedPortraits(8, 3, 4)])
+def test_a_portrait_is_a_function_of_seed_and_number(data):
+    many, _ = data.batch(5, 20)
+    for n in (1, 3, 8):
+        np.testing.assert_array_equal(data.batch(9, n)[0], many[4 : 4 + n])
+    assert len(np.unique(many.reshape(20, -1), axis=0)) == 20
 
 
 def test_distances_rank_drawings_before_blurred_ones(reader):
@@ -85,3 +127,32 @@ def test_auc():
     assert measure._auc(np.array([3.0, 2.0]), np.array([0.0, 1.0])) == 1
     assert measure._auc(np.array([1.0, 1.0]), np.array([1.0, 1.0])) == 0.5
     assert measure._auc(np.array([0.0, 2.0]), np.array([1.0])) == 0.5
+
+
+def test_a_network_is_compared_with_the_stream_that_it_saw(tmp_path):
+    """A checkpoint of today with portraits by number; one from before, with those of its batches."""
+    from minigan import cards, files, runs
+    from tests.test_training import TINY
+
+    runs.train(TINY, tmp_path)
+    networks, arrays, meta = files.read(tmp_path / "checkpoint.npz")
+    data = cards._drawn(meta)
+    assert type(data) is Portraits
+    np.testing.assert_array_equal(data.batch(3, 2)[0], runs.open_data(TINY).batch(3, 2)[0])
+    del meta["portraits"]
+    data = cards._drawn(meta)
+    rng = np.random.default_rng([TINY.seed, 1 << 61, 4])
+    np.testing.assert_array_equal(data.batch(5, 1)[0], portraits.sample(4, 8, rng)[0][1:2])
+    files.save(tmp_path / "old.npz", networks, arrays, **meta)
+    with pytest.raises(ValueError, match="drawn batch by batch.*--init"):
+        runs.restore(tmp_path / "old.npz", TINY)
+
+
+def test_measures_of_a_network_that_saw_nothing_say_nothing_of_copies(tmp_path, monkeypatch):
+    """A snapshot has no record of its training; `measure` must not invent one."""
+    import minigan
+    from minigan import cards, files
+
+    files.save(tmp_path / "G.npz", {"G_ema": minigan.load("portraits32")})
+    monkeypatch.setattr(cards, "report", lambda G, reader, data, seen: (data, seen))
+    assert cards.tables(tmp_path / "G.npz") == (None, 0)

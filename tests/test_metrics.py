@@ -135,6 +135,17 @@ def test_readability_tells_all_from_one_and_from_none(rng):
     assert metrics.readability(x, choice)[0] == pytest.approx(want, abs=0.03)
 
 
+def test_several_targets_are_read_as_each_alone(rng):
+    x = rng.normal(size=(300, 20))
+    targets = {"number": x[:, 3] + rng.normal(size=300),
+               "choice": np.eye(3)[np.digitize(x[:, 0], [0.0, 1.0])]}  # fmt: skip
+    found = metrics.readabilities(x, targets)
+    assert found == {name: metrics.readability(x, y) for name, y in targets.items()}
+    assert found["number"][2] == 3 and found["choice"][2] == 0
+    with pytest.raises(ValueError, match="flat is the same throughout"):
+        metrics.readabilities(x, targets | {"flat": np.zeros(300)})
+
+
 def test_kernel_distance_claims_no_spread_of_whole_sets(rng):
     """Ten subsets that are all the whole set agree, which says nothing of the uncertainty."""
     a, b = rng.normal(size=(2, 300, 3))

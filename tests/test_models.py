@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import cards, features, files, measure
+from minigan import cards, device, features, files, measure
 
 GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
@@ -106,6 +106,8 @@ def test_export_and_card_of_a_run(tmp_path, monkeypatch):
         and text.count("the tables") == 1
     )
     assert text.count("By hand.") == 1 and "0.04 kimg of drawn portraits" in text
+    assert device.machine() in text  # that of the run, as its log has it
+    assert device.machine() in (tmp_path / "run" / "log.csv").read_text()
     for picture in re.findall(r"\]\(([^)]+\.png)\)", text):
         assert (tmp_path / picture).stat().st_size > 500
     with pytest.raises(ValueError, match="expected a training checkpoint"):

@@ -2,12 +2,19 @@
 
 import dataclasses
 import json
+import pathlib
+import pickle
+import re
+import zipfile
 
 import numpy as np
 import pytest
 
-from minigan import autograd, files, losses
-from minigan.networks import stylegan1, stylegan2, stylegan3
+import minigan
+from minigan import autograd, features, files, losses, sticking, toy, training
+from minigan.data import portraits
+from minigan.expert import Expert
+from minigan.networks import base, stylegan1, stylegan2, stylegan3
 
 TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
 MAPPING1 = stylegan1.MappingConfig(num_layers=2, lr_multiplier=0.1)
@@ -245,6 +252,93 @@ def test_a_file_gives_back_what_it_was_given(config, rng, tmp_path):
         assert old.keys() == new.keys() and all(np.array_equal(old[k], new[k]) for k in old)
 
 
+def test_a_toy_is_saved_and_loaded_as_any_network(rng, tmp_path):
+    for style in toy.STYLES:
+        config = toy.Config(style=style, z_dim=4, w_dim=4, channels=5, num_layers=2)
+        G, D = toy.Generator.init(config, rng, 0.1), toy.Discriminator.init(config, rng)
+        files.save(tmp_path / "toy.npz", {"G": G, "D": D})
+        z = rng.standard_normal((4, 4), np.float32)
+        again = minigan.load(tmp_path / "toy.npz")
+        assert type(again) is toy.Generator and again.config == config
+        drawn = [g(z, None, 0.7, None, "random", np.random.default_rng(1)) for g in (G, again)]
+        assert np.array_equal(*drawn) and np.array_equal(G(z), again(z))
+        assert np.array_equal(D(drawn[0]), files.read_networks(tmp_path / "toy.npz")["D"](drawn[0]))
+
+
+def test_what_could_not_be_read_again_is_not_saved(rng, tmp_path):
+    class Own(stylegan2.Generator):
+        pass
+
+    step = sticking.STEPS["C  no noise"](rng)
+    for network in (Own.init(G_CONFIGS[2], rng), step, {"weight": 1}):
+        with pytest.raises(TypeError, match="save: G is a .*; expected one of stylegan1.Generator"):
+            files.save(tmp_path / "G.npz", {"G": network})
+    G = G_CONFIGS[2].build(rng)
+    for name in ("G/ema", ""):
+        with pytest.raises(ValueError, match="save: .* expected"):
+            files.save(tmp_path / "G.npz", {name: G})
+    with pytest.raises(ValueError, match="save: the array 'G/more' .* expected"):
+        files.save(tmp_path / "G.npz", {"G": G}, {"G/more": np.zeros(3)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_on_a_gpu_is_saved_as_its_copy_on_the_cpu(rng, tmp_path, device_emulated):
+    G = G_CONFIGS[0].build(rng)
+    files.save(tmp_path / "G.npz", {"G": G.to("gpu")})
+    again = files.load(tmp_path / "G.npz")
+    for name, value in (G.params | G.buffers).items():
+        assert np.array_equal((again.params | again.buffers)[name], value)
+
+
+def every_kind(rng):
+    """A small network of each kind that files hold."""
+    small = features.Config(channels=(2, 2, 2, 2), features=4, embedding=2)
+    one = toy.Config(z_dim=4, w_dim=4, channels=5, num_layers=2)
+    configs = [G_CONFIGS[i] for i in (0, 2, 5)] + [D_CONFIGS[0], D_CONFIGS[3]]
+    return [config.build(rng) for config in configs] + [
+        cls.init(config, rng) for cls, config in (
+            (features.Network, small), (Expert, small),
+            (toy.Generator, one), (toy.Discriminator, one),
+        )
+    ]  # fmt: skip
+
+
+def test_shapes_are_learned_without_numbers(rng):
+    networks = every_kind(rng)
+    assert len({type(network) for network in networks}) == len(files.KINDS)
+    for network in networks:
+        shapes = base.Shapes()
+        before = shapes.bit_generator.state
+        outline = type(network).init(network.config, shapes)
+        assert shapes.bit_generator.state == before, "numbers were drawn"
+        for part in ("params", "buffers"):
+            wanted = {name: a.shape for name, a in getattr(network, part).items()}
+            assert {name: a.shape for name, a in getattr(outline, part).items()} == wanted
+
+
+def test_reading_draws_nothing(rng, tmp_path, monkeypatch):
+    networks = {f"n{i}": network for i, network in enumerate(every_kind(rng))}
+    files.save(tmp_path / "all.npz", networks)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("something is drawn, or computed")
+
+    monkeypatch.setattr(np.random, "default_rng", refuse)
+    monkeypatch.setattr(portraits, "draw", refuse)
+    monkeypatch.setattr(features.Network, "trunk", refuse)
+    again = files.read_networks(tmp_path / "all.npz")
+    assert [type(network) for network in again.values()] == list(map(type, networks.values()))
+
+
+def test_networks_and_states_are_compared_by_identity(rng):
+    """== over dicts of arrays has no answer, and they can be no keys."""
+    D = D_CONFIGS[0].build(rng)
+    state = training.State(D, D, D, {"m": np.zeros(2)}, {"m": np.zeros(2)})
+    for one in (*every_kind(rng), state, sticking.STEPS["C  no noise"](rng)):
+        other = dataclasses.replace(one)
+        assert one == one and one != other and one not in [other] and len({one, other}) == 2
+
+
 def test_what_is_no_file_of_ours_is_said(tmp_path, rng):
     with pytest.raises(FileNotFoundError, match="there is no file"):
         files.load(tmp_path / "none.npz")
@@ -323,6 +417,72 @@ def test_a_file_cut_anywhere_is_one_error(rng, tmp_path):
         (tmp_path / "cut.npz").write_bytes(data[:n])
         with pytest.raises(ValueError, match="is not a file of minigan's networks, or is damaged"):
             files.load(tmp_path / "cut.npz")
+
+
+def test_a_file_damaged_anywhere_is_one_error(rng, tmp_path):
+    """Bytes changed where the archive says what is in it: zipfile and NumPy have many words for it,
+    and none names the file."""
+    path = tmp_path / "damaged.npz"
+    files.save(path, {"G": G_CONFIGS[2].build(rng)})
+    data = path.read_bytes()
+    heads = [m.start() for m in re.finditer(b"PK\x01\x02|PK\x03\x04|PK\x05\x06|NUMPY", data)]
+    words = set()
+    for _ in range(400):
+        changed = bytearray(data)
+        changed[min(rng.choice(heads) + rng.integers(140), len(data) - 1)] = rng.integers(256)
+        path.write_bytes(changed)
+        try:
+            files.load(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} ")
+            words.add(str(error))
+    assert len(words) > 20
+
+
+@pytest.mark.parametrize(
+    "start, message",
+    [
+        (
+            b"\xef\xbb\xbf\n<!DOCTYPE html><title>Quota exceeded",
+            "is a web page.*fetch the file anew",
+        ),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "is a Git LFS pointer.*git lfs pull"),
+        (b"\x1f\x8b\x08\x00", "is compressed; unpack it first"),
+        (b"\x89HDF\r\n", "is an HDF5 file.*expected NVIDIA's .pkl"),
+        (b"\x89PNG\r\n", "is a picture; expected a network"),
+    ],
+)
+def test_what_people_take_for_a_network_is_called_what_it_is(start, message, tmp_path):
+    for name in ("n.pkl", "n.npz"):
+        (tmp_path / name).write_bytes(start)
+        for read in (files.load, files.read, files.read_networks):
+            with pytest.raises(ValueError, match=f"{name} {message}"):
+                read(tmp_path / name)
+
+
+def test_pytorchs_own_files_are_called_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "new.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({"g_ema": 1}, 2))
+    legacy = (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {"g_ema": 1})
+    (tmp_path / "old.pt").write_bytes(b"".join(pickle.dumps(part, 2) for part in legacy))
+    for name in ("new.pt", "old.pt"):
+        with pytest.raises(ValueError, match=f"{name} is a PyTorch checkpoint; expected NVIDIA's"):
+            files.load(tmp_path / name)
+
+
+def test_a_folder_and_an_address_are_no_files(tmp_path, rng):
+    with pytest.raises(ValueError, match="is a folder; expected a file$"):
+        files.load(tmp_path)
+    files.save(tmp_path / "checkpoint.npz", {"G": G_CONFIGS[0].build(rng)})
+    with pytest.raises(ValueError, match="expected a file such as .*checkpoint.npz"):
+        files.load(tmp_path)
+    for address in ("https://example.org/ffhq.pkl", pathlib.Path("https://example.org/ffhq.pkl")):
+        with pytest.raises(
+            ValueError, match="example.org/ffhq.pkl is an address; download it first"
+        ):
+            files.load(address)
+    assert files.shipped("C:/ffhq.pkl") == pathlib.Path("C:/ffhq.pkl")  # a drive
 
 
 def test_a_name_that_does_not_ship_is_said():

@@ -5,10 +5,14 @@ import json
 import os
 import pathlib
 import random
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -24,8 +28,10 @@ from minigan import (
     ops,
     optim,
     runs,
+    settings,
     training,
 )
+from minigan.__main__ import setting
 from minigan.data import images
 from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.settings import Config
@@ -535,6 +541,21 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
         ({"loss": "hinge"}, "loss is 'hinge'; expected 'logistic', 'relativistic' or 'wgan-gp'"),
         ({"loss": "relativistic", "r1_interval": 1}, "r1_interval is 1; expected 2 or more"),
         ({"mirror": 1}, "mirror is 1; expected True or False"),
+        ({"beta2": 1.0}, "beta2 is 1.0 .*expected less than 1"),
+        ({"mixing_prob": 1.5}, "mixing_prob 1.5; expected .* at most 1"),
+        ({"G": 3}, "G is 3; expected a generator's settings"),
+        ({"G": D2}, "G is DiscriminatorConfig.* expected a generator's"),
+        ({"D": G2}, "D is Config.* expected a discriminator's"),
+        (
+            {"batch": 6},
+            "batch is 6; expected a multiple of D's mbstd_group_size, 4: set batch=8, or "
+            "D.mbstd_group_size=3$",
+        ),
+        ({"batch": 5}, "set batch=8, or D.mbstd_group_size=1$"),
+        ({"augment": "bgcf"}, "augment is 'bgcf', for 3 channels of 8 pixels .* 32 pixels or more"),
+        ({"blur_sigma": 8.0}, "blur_sigma is 8.0; expected less than G's img_resolution"),
+        ({"grow": 8}, "grow is 8; expected a list of numbers"),
+        ({"grow": (1, "a")}, "grow is .*; expected a list of numbers"),
         ({"data": 3}, "data is 3; expected a word"),
         ({"seed": -1}, "seed is -1; expected a whole number from 0"),
         ({"augment": "xyz"}, "groups is 'xyz'"),
@@ -553,6 +574,67 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
 def test_a_wrong_setting_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **change)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            {"D.mbstd_group_size": 0},
+            "mbstd_group_size is 0; expected a whole number from 1 or None",
+        ),
+        ({"D.mbstd_num_channels": 3}, "mbstd_num_channels is 3; expected a divisor of .*, 8"),
+        ({"G.mapping_kwargs.activation": "gelu"}, "activation is 'gelu'; expected 'linear'"),
+        ({"G.mapping_kwargs.num_layers": 0}, "num_layers is 0; expected a whole number from 1"),
+        ({"G.mapping_kwargs.num_layers": "two"}, "num_layers is 'two'; expected a whole number"),
+        ({"G.mapping_kwargs.lr_multiplier": 0}, "lr_multiplier is 0 .*expected a number above 0"),
+        ({"G.mapping_kwargs": 3}, "mapping_kwargs is 3; expected a MappingConfig"),
+        ({"G.mapping_kwargs": {"depth": 3}}, "unexpected keyword argument 'depth'"),
+        ({"G.conv_clamp": -1}, "conv_clamp is -1; expected a number above 0, or None"),
+        ({"G.conv_clamp": "no"}, "conv_clamp is 'no'; expected a number or None"),
+        ({"G.conv_clamp": float("nan")}, "conv_clamp is nan; expected a number or None"),
+        ({"G.resample_filter": "wide"}, "resample_filter is 'wide'; expected a list of numbers"),
+        ({"G.use_noise": 1}, "use_noise is 1; expected True or False"),
+        ({"G.img_resolution": "8"}, "img_resolution is '8'; expected a whole number"),
+        ({"batch.size": 3}, "there is no setting 'batch.size'"),
+        ({"G.batch": 3}, "there is no setting 'G.batch'; expected one of"),
+    ],
+)
+def test_a_wrong_setting_of_a_network_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        runs.override(TINY, change)
+
+
+def test_the_groups_of_the_minibatch_statistics_divide_the_batch():
+    """As `layers.minibatch_stddev` would have it, for each batch and group: refused just where that
+    would refuse."""
+    for batch in range(1, 10):
+        for group in (None, *range(1, 6)):
+            x = np.zeros((batch, 1, 1, 1), np.float32)
+            change = {"batch": batch, "D.mbstd_group_size": group}
+            try:
+                layers.minibatch_stddev(x, group)
+            except ValueError:
+                with pytest.raises(ValueError, match=f"batch is {batch}; expected a multiple"):
+                    runs.override(TINY, change)
+                runs.override(TINY, change | {"D.mbstd_num_channels": 0})
+            else:
+                runs.override(TINY, change)
+
+
+def test_settings_are_checked_however_annotations_are_kept(monkeypatch):
+    """`from __future__ import annotations` makes words of them."""
+    source = pathlib.Path(settings.__file__).read_text(encoding="utf-8")
+    module = types.ModuleType("stringified")
+    monkeypatch.setitem(sys.modules, "stringified", module)
+    exec("from __future__ import annotations\n" + source, module.__dict__)
+    assert module.Config.__annotations__["batch"] == "int"
+    for change in ({"batch": "x"}, {"batch": 0}, {"g_lr": "x"}, {"gamma": -1.0}, {"mirror": 1},
+                   {"data": 3}, {"grow": 8}):  # fmt: skip
+        with pytest.raises(ValueError) as error:
+            Config(**change)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(error.value))}$"):
+            module.Config(**change)
 
 
 def test_labelled_pictures_train_a_conditional_network(tmp_path):
@@ -592,6 +674,97 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
     files.save(tmp_path / "net.npz", {"G": training.start(TINY).G})
     with pytest.raises(ValueError, match="expected a training checkpoint"):
         runs.restore(tmp_path / "net.npz", TINY)
+
+
+def test_what_came_apart_at_once_is_not_in_the_way(tmp_path):
+    """The corrected command can have the same folder; once something is learned, it is kept."""
+    with pytest.raises(training.Diverged), np.errstate(all="ignore"):
+        runs.train(dataclasses.replace(TINY, g_lr=1e30), tmp_path / "run")
+    same(runs.train(TINY, tmp_path / "run"), runs.train(TINY, tmp_path / "another"))
+    before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
+    with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
+        runs.train(TINY, tmp_path / "run")
+    files.save(tmp_path / "run" / "checkpoint.npz", {"G": training.start(TINY).G})
+    with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
+        runs.train(TINY, tmp_path / "run")  # whose it is, nobody knows
+    assert len(before) > 1000
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of six pictures."""
+    (tmp_path / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        picture = rng.integers(3, 252, (8, 8, 3), dtype=np.uint8)
+        images.write_png(tmp_path / "photos" / f"{i}.png", picture)
+    return tmp_path / "photos"
+
+
+def test_a_run_follows_its_pictures_to_another_place(tmp_path, photos):
+    config = dataclasses.replace(TINY, data=str(photos))
+    whole = runs.train(config, tmp_path / "whole")
+    runs.train(dataclasses.replace(config, kimg=0.016), tmp_path / "run")
+    photos.rename(tmp_path / "moved")
+    said = "there is no folder or zip .*photos; if it has moved, say where: --data"
+    with pytest.raises(FileNotFoundError, match=said):
+        runs.train(config, tmp_path / "run", resume=True)
+    moved = dataclasses.replace(config, data=str(tmp_path / "moved"), kimg=0.028)
+    runs.train(moved, tmp_path / "run", resume=True)
+    assert runs.config_of(tmp_path / "run" / "checkpoint.npz").data == moved.data
+    shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "moved")
+    packed = dataclasses.replace(config, data=str(tmp_path / "packed.zip"))
+    same(whole, runs.train(packed, tmp_path / "run", resume=True))
+
+
+def test_a_run_does_not_go_on_with_other_pictures(tmp_path, photos):
+    config = dataclasses.replace(TINY, data=str(photos), kimg=0.016)
+    runs.train(config, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoint.npz"
+
+    def resumed(data=photos):
+        longer = dataclasses.replace(config, data=str(data), kimg=0.02)
+        return runs.restore(checkpoint, longer, runs.open_data(longer))
+
+    original = images.Images(photos, 8).pictures[5].transpose(1, 2, 0)
+    images.write_png(photos / "5.png", original + np.uint8(2))  # as another decoder might read it
+    resumed()
+
+    def refused(counts):
+        said = f"photos does not hold the pictures .*{counts}.*--init .*checkpoint.npz"
+        with pytest.raises(ValueError, match=said):
+            resumed()
+
+    images.write_png(photos / "5.png", 255 - original)
+    refused("6 then, 6 now")
+    images.write_png(photos / "5.png", original)
+    images.write_png(photos / "6.png", original)
+    refused("6 then, 7 now")
+    (photos / "5.png").unlink()
+    resumed()  # which of two is the sixth does not matter
+    (photos / "6.png").rename(photos / "+.png")
+    refused("6 then, 6 now")  # but the order does
+    with pytest.raises(ValueError, match="it differs in data .*'portraits' here"):
+        resumed("portraits")
+
+
+def test_a_checkpoint_of_another_make_is_said(tmp_path):
+    path = tmp_path / "checkpoint.npz"
+    runs.train(dataclasses.replace(TINY, kimg=0.004), tmp_path)
+    networks, arrays, meta = files.read(path)
+    for part, value in (
+        ("config", meta["config"] | {"gravity": 9.8}),
+        ("config", {k: v for k, v in meta["config"].items() if k != "D"}),
+        ("config", 3),
+        ("state", meta["state"] | {"gravity": 9.8}),
+    ):
+        files.save(path, networks, arrays, **meta | {part: value})
+        said = "checkpoint.npz is not a checkpoint that this minigan can read|is of another config"
+        with pytest.raises(ValueError, match=said):
+            runs.restore(path, TINY)
+        if part == "config":
+            with pytest.raises(ValueError, match=said):
+                runs.config_of(path)
 
 
 def test_a_run_begins_with_the_networks_of_another(tmp_path):
@@ -644,12 +817,108 @@ def test_a_narrower_generator_does_not_begin_with_a_wider_one(tmp_path):
     assert not (tmp_path / "narrow").exists()
 
 
-def test_a_run_that_begins_with_another_keeps_its_own_filters(tmp_path):
-    files.save(tmp_path / "G.npz", {"G": training.start(TINY).G})
-    fresh = training.start(runs.override(TINY, {"G.resample_filter": [1, 3, 3, 1, 1]}))
-    state = transfer(fresh, [tmp_path / "G.npz"])
-    key = "synthesis.b8.resample_filter"
-    assert np.array_equal(state.G.buffers[key], fresh.G.buffers[key])
+def settings_said(error):
+    """What an error says to set, as `--set` reads it."""
+    words = shlex.split(str(error.value).partition(": set ")[2])
+    return dict(setting(word) for word in words)
+
+
+SETTINGS = {
+    "tiny": {
+        "G.activation": "relu", "G.architecture": "resnet", "G.resample_filter": [1, 2, 1],
+        "G.conv_clamp": 256.0, "G.use_noise": False, "G.mapping_kwargs.activation": "relu",
+        "G.mapping_kwargs.lr_multiplier": 0.01, "G.mapping_kwargs.num_layers": 1,
+        "D.activation": "relu", "D.architecture": "skip", "D.resample_filter": [1, 1],
+        "D.conv_clamp": 256.0,
+    },
+    "growing": {"G.mapping_kwargs.lr_multiplier": 0.1, "G.mapping_kwargs.num_layers": 2},
+    "stylegan3": {
+        "G.num_critical": 0, "G.first_cutoff": 1.5, "G.first_stopband": 3.5,
+        "G.last_stopband_rel": 1.5, "G.margin_size": 3, "G.output_scale": 0.5, "G.conv_kernel": 1,
+        "G.filter_size": 6, "G.lrelu_upsampling": 1, "G.use_radial_filters": True,
+        "G.num_layers": 4, "G.conv_clamp": 1.0,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "which, name", [(which, name) for which, changes in SETTINGS.items() for name in changes]
+)
+def test_what_would_change_the_parameters_meaning_is_refused(which, name, tmp_path):
+    """With what to set; and so set, the run begins with the very same networks."""
+    theirs = CONFIGS[which]
+    ours = runs.override(theirs, {name: SETTINGS[which][name]})
+    old = training.start(theirs)
+    files.save(tmp_path / "old.npz", {"G": old.G, "D": old.D})
+    with pytest.raises(
+        ValueError, match="would mean something else under this config: set "
+    ) as error:
+        runs.train(ours, tmp_path / "run", init=[tmp_path / "old.npz"])
+    assert not (tmp_path / "run").exists()
+    assert list(settings_said(error)) == [name]
+    again = runs.override(ours, settings_said(error))
+    state = transfer(training.start(dataclasses.replace(again, seed=7)), [tmp_path / "old.npz"])
+    for network in ("G", "D"):
+        got, wanted = getattr(state, network), getattr(old, network)
+        assert got.config == wanted.config
+        assert all(np.array_equal(got.params[k], v) for k, v in wanted.params.items())
+
+
+def test_a_stylegan3_of_another_resolution_has_other_filters(tmp_path):
+    files.save(tmp_path / "G.npz", {"G": training.start(STYLEGAN3).G})
+    larger = runs.override(STYLEGAN3, {"G.img_resolution": 16, "D.img_resolution": 16})
+    with pytest.raises(ValueError, match="set G.img_resolution=8$"):
+        transfer(training.start(larger), [tmp_path / "G.npz"])
+
+
+def test_networks_of_another_paper_are_no_beginning(tmp_path):
+    config = dataclasses.replace(GROWING, grow=())
+    files.save(tmp_path / "first.npz", {"G": training.start(config).G})
+    ours = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
+    said = "G there is stylegan1's, and this config's stylegan2's; expected the same kind"
+    with pytest.raises(ValueError, match=said):
+        transfer(training.start(ours), [tmp_path / "first.npz"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"G.use_noise": True}, {"G.mapping_kwargs.w_avg_beta": 0.9}, {"G.channel_base": 640}],
+)
+def test_what_is_accepted_draws_the_same_pictures(change, tmp_path):
+    theirs = runs.override(TINY, {"G.use_noise": False})
+    old = training.start(theirs)
+    files.save(tmp_path / "old.npz", {"G": old.G, "D": old.D})
+    ours = runs.override(theirs, change | {"seed": 7, "D.mbstd_group_size": 2})
+    state = transfer(training.start(ours), [tmp_path / "old.npz"])
+    z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
+    img = old.G(z)
+    np.testing.assert_array_equal(state.G(z), img)
+    np.testing.assert_array_equal(state.D(img), old.D(img))
+
+
+def test_how_much_of_each_network_was_copied_is_printed(tmp_path, capsys):
+    old = training.start(TINY)
+    files.save(tmp_path / "G.npz", {"G": old.G})
+    total = {name: len(getattr(old, name).params) for name in ("G", "D")}
+
+    def said(change, *paths):
+        transfer(training.start(runs.override(TINY, change)), paths)
+        return capsys.readouterr().out
+
+    everything = "init: copied {0} of {0} parameters of {1}\n".format
+    assert said({}, tmp_path / "G.npz") == (
+        everything(total["G"], "G") + everything(total["G"], "G_ema")
+        + f"init: copied 0 of {total['D']} parameters of D\n"
+    )  # fmt: skip
+    files.save(tmp_path / "D.npz", {"D": old.D})
+    assert everything(total["D"], "D") in said({}, tmp_path / "G.npz", tmp_path / "D.npz")
+    # Of D's 17 parameters the biases of 8² and those after the minibatch statistics are as before.
+    narrow = said({"D.channel_max": 4, "D.channel_base": 32}, tmp_path / "D.npz")
+    shapes = {k: v.shape for k, v in old.D.params.items()}
+    here = training.start(runs.override(TINY, {"D.channel_max": 4, "D.channel_base": 32})).D.params
+    same_shape = sum(shapes[k] == v.shape for k, v in here.items())
+    assert 0 < same_shape < total["D"]
+    assert f"init: copied {same_shape} of {total['D']} parameters of D\n" in narrow
 
 
 def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):

@@ -4,6 +4,7 @@ has the rest."""
 import io
 import subprocess
 import sys
+import types
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 import minigan
 from minigan import generate, layers, show, toy
 from minigan.data.images import grid, to_uint8
-from minigan.networks import stylegan3
+from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.show import canvas, live, svg, walks, widgets
 
 
@@ -96,32 +97,64 @@ def test_style_mixers_presets_crossover_and_boxes_agree(G):
     panel = show.style_mixer(G)
     presets, crossover = panel.children[1:3]
     ticked = lambda: [i for i in range(8) if panel.controls[f"layer{i}"].value]  # noqa: E731
-    assert ticked() == [3, 4, 5] and presets.value == "middle"
+    assert ticked() == [0, 1, 2] and presets.value == "coarse"
     presets.value = "fine"
-    assert ticked() == [6, 7] and "layers 6–7" in panel.text.value
+    assert ticked() == [5, 6, 7] and "layers 5–7" in panel.text.value
     crossover.slider.value = 2
     assert ticked() == [2, 3, 4, 5, 6, 7] and presets.value == "own"
     panel.controls["layer4"].value = False
     assert "layers 2–3, 5–7" in panel.text.value
-    for i in (2, 3, 5):
+    for i in (2, 3):
         panel.controls[f"layer{i}"].value = False
     assert presets.value == "fine"
-    panel.controls["layer6"].value = panel.controls["layer7"].value = False
+    for i in (5, 6, 7):
+        panel.controls[f"layer{i}"].value = False
     assert "no layer" in panel.text.value
 
 
 def test_a_preset_draws_once(G, monkeypatch):
     panel, drawn = show.style_mixer(G), []
     monkeypatch.setattr(panel, "_show", drawn.append)
-    panel.children[1].value = "coarse"
+    panel.children[1].value = "fine"
     assert len(drawn) == 1
 
 
-@pytest.mark.parametrize("num_ws, parts", [
-    (8, [[0, 1, 2], [3, 4, 5], [6, 7]]), (10, [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]),
+@pytest.mark.parametrize("network, parts", [
+    ("portraits64", [[0, 1, 2], [3, 4], [5, 6, 7, 8, 9]]),
+    ("portraits32-2019", [[0, 1, 2, 3], [4, 5], [6, 7]]),
+    ("portraits32-2021", [[0, 1, 2], [3], [4, 5, 6, 7]]),  # cutoffs 2, 2, 3.4, 5.7, 9.5, 16, 16, 16
+    (stylegan1.Config(), [[*range(4)], [*range(4, 8)], [*range(8, 18)]]),  # as the paper has them
+    (stylegan2.Config(), [[*range(3)], [*range(3, 7)], [*range(7, 18)]]),
+    (stylegan2.Config(img_resolution=8, use_noise=False), [[0, 1, 2, 3]]),
+    (toy.Config(), [[0, 1, 2, 3], [4, 5], [6, 7]]),
 ])  # fmt: skip
-def test_thirds(num_ws, parts):
-    assert list(widgets._thirds(num_ws).values()) == parts
+def test_presets_go_by_the_resolution_of_the_layers(network, parts):
+    if isinstance(network, str):
+        G = minigan.load(network)
+    else:  # weights of 1024² would take a while to draw
+        num_ws = sum(map(len, parts))
+        G = types.SimpleNamespace(
+            config=network, num_ws=num_ws, img_resolution=network.img_resolution
+        )
+    assert list(widgets.bands(G).values()) == parts
+
+
+@pytest.mark.parametrize("name", ["portraits32", "portraits64"])
+def test_the_first_picture_of_the_mixer_is_of_mixtures(name):
+    side = minigan.load(name).img_resolution
+    seen = tiles(show.style_mixer(minigan.load(name)).views[0], 5, side).astype(float) / 255
+    seen = seen.reshape(4, 5, side, side, 3)
+    mixed, left, above = seen[1:, 1:], seen[1:, :1], seen[:1, 1:]
+    whole = np.abs(left - above).mean()
+    assert min(np.abs(mixed - parent).mean() for parent in (left, above)) > 0.3 * whole
+
+
+def test_an_empty_preset_is_not_offered():
+    tiny = toy.Generator.init(toy.Config(img_resolution=8), np.random.default_rng(0), 0.1)
+    with pytest.raises(ValueError, match="preset is 'fine'; expected coarse$"):
+        show.style_mixer(tiny, preset="fine")
+    presets = show.style_mixer(tiny).children[1]
+    assert [value for _, value in presets.options] == ["coarse", "own"]
 
 
 def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):
@@ -220,6 +253,9 @@ def test_canvas_slider_moves_the_canvas_of_each(G):
     assert np.abs(moved[:, :, 8:] - still[:, :, :-8]).mean() < 3  # 8 pixels to the right
     assert (tiles(panel.views[0], 2, 32) != to_uint8(G(z_of(G, 1, 2), truncation_psi=0.7))).any()
     assert "shifted by 0.25, 0.00 of its width" in panel.text.value and "2, 3." in panel.text.value
+    shifted = show.canvas_slider({"2": G, "3": G3}, "1, 2", x=0.25)  # what a saved notebook shows
+    assert shifted.text.value == panel.text.value
+    assert [v.value for v in shifted.views] == [v.value for v in panel.views]
     panel.controls["x"].value = 0.0
     panel.controls["zoom"].value = 2.0
     large = tiles(panel.views[1], 2, 32).astype(int)
@@ -240,6 +276,38 @@ def test_the_toy_has_them_too(make, T):
     for view in panel.views:
         if view.format == "svg+xml":
             ET.fromstring(view.value)
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "RGB"), (4, "RGBA")])
+def test_networks_of_one_and_of_four_channels_have_them_too(channels, mode, tmp_path):
+    config = stylegan2.Config(img_resolution=16, img_channels=channels, z_dim=8, w_dim=8,
+                              channel_max=8)  # fmt: skip
+    G = config.build(np.random.default_rng(0))
+    makers = [show.psi_slider, show.style_mixer, show.noise_lab, show.layer_browser,
+              show.canvas_slider, lambda G: show.direction_slider(G, np.ones(8)),
+              lambda G: show.latent_walk(G, "0-1", frames=2, folder=tmp_path)]  # fmt: skip
+    for make in makers:
+        panel = make(G)
+        modes = {Image.open(io.BytesIO(view.value)).mode for view in panel.views
+                 if view.format == "png"}  # fmt: skip
+        assert mode in modes <= {mode, "RGB"} and not panel.message.value  # maps are RGB
+    next(c for c in panel.children[1].children if "GIF" in getattr(c, "description", "")).click()
+    assert "saved" in panel.message.value
+    x = G(z_of(G, 0, 1))
+    drawn, as_rgb = (show.images({"": pictures}, "They can be drawn", "Two pictures side by side")
+                     for pictures in (x, x.repeat(3, axis=1) if channels == 1 else x))  # fmt: skip
+    assert drawn.data == as_rgb.data
+    np.testing.assert_array_equal(
+        Image.open(io.BytesIO(live.pictures(x, 2, "two").data)), grid(np.pad(
+            x, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=1), 2)
+    )  # fmt: skip
+
+
+def test_a_film_of_transparent_pictures_is_over_white():
+    x = np.full((1, 4, 2, 2), -1.0)  # black
+    x[:, 3] = [[-1, 1], [-0.6, 1]]  # of no, of full and of a fifth of opacity
+    film = walks._film([x, x], side=2)
+    assert film.shape == (1, 2, 4, 3) and film[0, :, :2, 0].tolist() == [[255, 0], [204, 0]]
 
 
 # ---- what goes wrong -----------------------------------------------------------------------------
@@ -264,6 +332,7 @@ DOOR = [
     (lambda G: show.direction_slider(G, np.full(64, np.nan)), "direction holds 64 NaN"),
     (lambda G: show.canvas_slider({"a": G, "b": 3}), "canvas_slider: G is int; expected a generator"),
     (lambda G: show.canvas_slider(G, psi=2), "psi is 2; expected a number from -1 to 1.5"),
+    (lambda G: show.canvas_slider(G, x=1), "x is 1; expected a number from -0.5 to 0.5"),
     (lambda G: show.layer_browser(toy.Generator.init(toy.Config(), np.random.default_rng(0))),
      "expected a generator of images"),
 ]  # fmt: skip

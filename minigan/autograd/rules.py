@@ -10,9 +10,11 @@ scalar would turn float32 into float64 (NEP 50).
 # ruff: noqa: E501
 # fmt: off
 
+import itertools
 import math
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from minigan.autograd.variable import DERIVED, PLAIN, getitem, plain, primitive, scatter
 
@@ -41,26 +43,28 @@ def _greater(g, mine, other):
 def _power_base(g, x, y):
     if isinstance(y, (int, float)):
         return g * (y * x ** (y - 1)) if y != 0 else 0.0 * g
-    return g * y * x ** np.where(y == 0, 1.0, y - 1.0)
+    return g * y * x ** np.where(np.equal(y, 0), 1.0, np.subtract(y, 1.0))
 
 
 def _power_exponent(g, ans, x):
-    return g * ans * (math.log(x) if isinstance(x, (int, float)) else np.log(np.where(x == 0, 1.0, x)))
+    if isinstance(x, (int, float)):
+        return g * ans * (math.log(x or 1.0) if x >= 0 else math.nan)
+    return g * ans * np.log(np.where(np.equal(x, 0), 1.0, x))  # 0 for 0**y
 
 
 def _matmul_left(g, y, in_shape):
-    if y.ndim == 1:
+    if np.ndim(y) == 1:
         return np.expand_dims(g, -1) * y
     return (np.expand_dims(g, -2) if len(in_shape) == 1 else g) @ np.swapaxes(y, -1, -2)
 
 
 def _matmul_right(g, x, in_shape):
-    if x.ndim == 1:
+    if np.ndim(x) == 1:
         return g * x if len(in_shape) == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
     if len(in_shape) == 1:
         return (np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1))[..., 0]
     if len(in_shape) == 2:  # one matrix for a whole batch: one product instead of a sum of many
-        x, g = np.reshape(x, (-1, x.shape[-1])), np.reshape(g, (-1, g.shape[-1]))
+        x, g = np.reshape(x, (-1, np.shape(x)[-1])), np.reshape(g, (-1, g.shape[-1]))
     return np.swapaxes(x, -1, -2) @ g
 
 
@@ -102,44 +106,51 @@ primitive(np.transpose,    lambda g, axes=None: np.transpose(g, None if axes is 
 primitive(np.swapaxes,     lambda g, axis1, axis2: np.swapaxes(g, axis1, axis2))
 primitive(np.broadcast_to, lambda g, shape: g)
 primitive(np.flip,         lambda g, axis=None: np.flip(g, axis))
-primitive(np.roll,         lambda g, shift, axis=None: np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis))
-primitive(np.repeat,       lambda g, in_shape, repeats, axis: np.sum(np.reshape(g, _opened(in_shape, repeats, axis)), axis % len(in_shape) + 1))
+primitive(np.roll,         lambda g, shift, axis=None: np.roll(g, np.negative(shift).tolist(), axis))
+primitive(np.repeat,       lambda g, in_shape, repeats, axis=None: _unrepeat(g, in_shape, repeats, axis))
 
 
 def _inverse(axes):
     return tuple(sorted(range(len(axes)), key=lambda i: axes[i] % len(axes)))
 
 
-def _opened(shape, repeats, axis):
-    """The shape after np.repeat, with the copies of each element on an axis of their own."""
-    cut = axis % len(shape) + 1
-    return (*shape[:cut], repeats, *shape[cut:])
+def _unrepeat(g, in_shape, repeats, axis):
+    """The sum over the copies of each element."""
+    shape = (math.prod(in_shape),) if axis is None else in_shape
+    axis = 0 if axis is None else axis % len(shape)
+    if np.ndim(repeats) == 0:  # the copies on an axis of their own
+        g = np.sum(np.reshape(g, (*shape[: axis + 1], repeats, *shape[axis + 1 :])), axis + 1)
+    else:
+        source = np.repeat(np.arange(shape[axis], like=g), repeats)
+        g = scatter(g, (slice(None),) * axis + (source,), shape)
+    return np.reshape(g, in_shape)
 
 
 # ---- primitives whose NumPy spelling takes lists or strings ---------------------------------------
 
 
 def _along(x, axis, start, stop):
-    return x[(slice(None),) * (axis % x.ndim) + (slice(start, stop),)]
+    return x[(slice(None),) * normalize_axis_index(axis, x.ndim) + (slice(start, stop),)]
 
 
-def _einsum_vjp(g, spec, operands, index):
+def _einsum_vjp(g, spec, optimize, operands, index):
     """Contract g with all the other operands, back to the letters of this one."""
     inputs, output = spec.replace(" ", "").split("->")
-    terms, i = inputs.split(","), index - 1
+    terms, i = inputs.split(","), index - 2
     mine, others = terms.pop(i), operands[:i] + operands[i + 1 :]
     alone = [letter for letter in mine if letter not in output + "".join(terms)]  # summed in here
     rest = "".join(letter for letter in mine if letter not in alone)
-    part = np.einsum(",".join([output, *terms]) + "->" + rest, g, *others)
+    part = np.einsum(",".join([output, *terms]) + "->" + rest, g, *others, optimize=optimize)
     part = np.expand_dims(part, tuple(mine.index(letter) for letter in alone))
-    return np.broadcast_to(part, operands[i].shape)
+    return np.broadcast_to(part, np.shape(operands[i]))
 
 
 _where = primitive(lambda condition, x, y: np.where(condition, x, y),
                    (None, lambda g, condition: np.where(condition, g, 0.0), lambda g, condition: np.where(condition, 0.0, g)))
 _concatenate = primitive(lambda axis, cuts, *arrays: np.concatenate(arrays, axis),
                          (None, None, lambda g, axis, cuts, index: _along(g, axis, cuts[index - 2], cuts[index - 1])))
-_einsum = primitive(lambda spec, *operands: np.einsum(spec, *operands), (None, _einsum_vjp))
+_einsum = primitive(lambda spec, optimize, *operands: np.einsum(spec, *operands, optimize=optimize), (None, None, _einsum_vjp))
+_root = primitive(lambda x: np.sqrt(x), lambda g, ans: g * (0.5 / np.where(ans == 0, math.inf, ans)))  # of a sum of squares: at 0, the subgradient 0
 
 # ---- functions said in terms of others ------------------------------------------------------------
 
@@ -149,15 +160,19 @@ def _count(a, axis):
 
 
 def _join(arrays, axis=0):
-    cuts = [0]
-    for a in arrays:
-        cuts.append(cuts[-1] + np.shape(a)[axis])
+    if axis is None:
+        arrays, axis = [np.ravel(a) for a in arrays], 0
+    shapes = [np.shape(a) for a in arrays]
+    try:
+        cuts = [0, *itertools.accumulate(shape[axis] for shape in shapes)]
+    except IndexError:
+        raise ValueError(f"np.concatenate: shapes {shapes} have no axis {axis}; np.stack makes a new one") from None
     return _concatenate(axis, cuts, *arrays)
 
 
 def _split(ary, indices_or_sections, axis=0):
     n, cuts = ary.shape[axis], indices_or_sections
-    if isinstance(cuts, int):
+    if np.ndim(cuts) == 0:
         if n % cuts:
             raise ValueError(f"np.split: an axis of length {n} cannot be split into {cuts} equal parts")
         cuts = range(n // cuts, n, n // cuts)
@@ -169,8 +184,18 @@ def _mean(a, axis=None, *, keepdims=False):
     return np.sum(a, axis=axis, keepdims=keepdims) / _count(a, axis)
 
 
-def _var(a, axis=None, *, ddof=0, keepdims=False):
-    return np.sum(np.square(a - _mean(a, axis, keepdims=True)), axis=axis, keepdims=keepdims) / (_count(a, axis) - ddof)
+def _var(a, axis=None, *, ddof=0, correction=None, keepdims=False):
+    squares = np.sum(np.square(a - _mean(a, axis, keepdims=True)), axis=axis, keepdims=keepdims)
+    return squares / (_count(a, axis) - (ddof if correction is None else correction))
+
+
+def _std(a, axis=None, *, ddof=0, correction=None, keepdims=False):
+    return _root(_var(a, axis, ddof=ddof, correction=correction, keepdims=keepdims))
+
+
+def _full_like(a, fill_value, **kwargs):
+    zeros = np.zeros_like(a, **kwargs)
+    return (zeros + fill_value).astype(zeros.dtype)
 
 
 def _moved(ndim, source, destination):
@@ -178,15 +203,19 @@ def _moved(ndim, source, destination):
     return np.moveaxis(np.empty(range(ndim)), source, destination).shape
 
 
-def _pad(array, pad_width, mode="constant"):
+def _pad(array, pad_width, mode="constant", *, constant_values=None):
     if mode != "constant":
         raise TypeError(f"np.pad: mode {mode!r} has no derivative rule; expected 'constant'")
     pairs = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
+    if any(n < 0 for pair in pairs for n in pair):
+        raise ValueError(f"np.pad: pad_width is {pad_width}; expected no negative number")
     inside = tuple(slice(before, before + n) for (before, _), n in zip(pairs, array.shape, strict=True))
-    return scatter(array, inside, tuple(n + sum(pair) for pair, n in zip(pairs, array.shape, strict=True)))
+    padded = scatter(array, inside, tuple(n + sum(pair) for pair, n in zip(pairs, array.shape, strict=True)))
+    return padded if constant_values is None else padded + np.pad(np.zeros_like(array), pad_width, constant_values=constant_values)
 
 
-def _clip(a, a_min=None, a_max=None):
+def _clip(a, a_min=None, a_max=None, *, min=None, max=None):
+    a_min, a_max = min if a_min is None else a_min, max if a_max is None else a_max
     a = a if a_min is None else np.maximum(a, a_min)
     return a if a_max is None else np.minimum(a, a_max)
 
@@ -194,14 +223,23 @@ def _clip(a, a_min=None, a_max=None):
 def _norm(x, ord=None, axis=None, keepdims=False):
     if ord is not None:
         raise TypeError(f"np.linalg.norm: ord={ord!r} has no derivative rule; expected None, the Euclidean norm")
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+    return _root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
-def _explicit_einsum(spec, *operands):
+def _explicit_einsum(spec, *operands, optimize=False):
+    spec = spec if isinstance(spec, str) else type(spec).__name__
     terms = spec.replace(" ", "").split("->")
     if len(terms) != 2 or "." in spec or any(len(set(t)) != len(t) for t in terms[0].split(",")):
         raise TypeError(f"np.einsum: {spec!r} has no derivative rule; expected 'ab,bc->ac': an arrow, no dots, no letter twice in a term")
-    return _einsum(spec, *operands)
+    return _einsum(spec, optimize, *operands)
+
+
+def _diff(a, n=1, axis=-1):
+    if n < 0:
+        raise ValueError(f"np.diff: n is {n}; expected 0 or more")
+    for _ in range(n):
+        a = _along(a, axis, 1, None) - _along(a, axis, None, -1)
+    return a
 
 
 DERIVED.update({
@@ -212,21 +250,22 @@ DERIVED.update({
     np.einsum:      _explicit_einsum,
     np.mean:        _mean,
     np.var:         _var,
-    np.std:         lambda a, axis=None, **kwargs: np.sqrt(_var(a, axis, **kwargs)),
+    np.std:         _std,
+    np.full_like:   _full_like,
     np.linalg.norm: _norm,
     np.clip:        _clip,
     np.pad:         _pad,
     np.ravel:       lambda a: np.reshape(a, (-1,)),
     np.moveaxis:    lambda a, source, destination: np.transpose(a, _moved(a.ndim, source, destination)),
-    np.take:        lambda a, indices, axis=None: np.ravel(a)[plain(indices)] if axis is None else getitem(a, (slice(None),) * (axis % a.ndim) + (plain(indices),)),
+    np.take:        lambda a, indices, axis=None: np.ravel(a)[plain(indices)] if axis is None else getitem(a, (slice(None),) * normalize_axis_index(axis, a.ndim) + (plain(indices),)),
     np.outer:       lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
     np.dot:         lambda a, b: a * b if 0 in (np.ndim(a), np.ndim(b)) else a @ b if np.ndim(b) <= 2 else _no_dot(a, b),
-    np.diff:        lambda a, *, axis=-1: _along(a, axis, 1, None) - _along(a, axis, None, -1),
+    np.diff:        _diff,
 })
 
 
 def _no_dot(a, b):
-    raise TypeError(f"np.dot: shapes {a.shape} and {b.shape} have no derivative rule; use np.matmul")
+    raise TypeError(f"np.dot: shapes {np.shape(a)} and {np.shape(b)} have no derivative rule; use np.matmul")
 
 
 # ---- functions that are constant almost everywhere ------------------------------------------------
@@ -237,5 +276,5 @@ PLAIN.update({
     np.not_equal, np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.any, np.all,
     np.argmax, np.argmin, np.argsort, np.searchsorted, np.count_nonzero, np.nonzero, np.allclose,
     np.array_equal, np.isclose, np.shape, np.ndim, np.size, np.result_type, np.zeros_like,
-    np.ones_like, np.full_like, np.empty_like, np.broadcast_shapes,
+    np.ones_like, np.empty_like, np.broadcast_shapes,
 })

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from minigan.autograd.variable import Node, Variable, name_of, plain
+from minigan.autograd.variable import Node, Variable, in_rules, name_of, own, plain
 from minigan.device import on_gpu
 
 _levels = itertools.count()  # an inner grad starts later, so its level is higher
@@ -18,7 +18,7 @@ def grad(f):
     f: returns a scalar, shape ().  x: a float32 or float64 array, a Python float, or a (nested)
     dict of them; f's other arguments pass through.  The gradient has x's structure, shapes and
     dtypes, and is zero where f does not depend on x.  It may share memory with other arrays:
-    do not write into it.
+    do not write into it.  f may refill other arrays as it goes, but not x itself.
     Raises: TypeError if x is not floating, or f's result no scalar; ValueError if x holds NaN.
     """
     both = value_and_grad(f)
@@ -35,7 +35,7 @@ def value_and_grad(f, has_aux=False):
     @functools.wraps(f)
     def both(x, *args, **kwargs):
         level, variables = _enter(x, "grad")
-        out = f(variables, *args, **kwargs)
+        out = _called(f, variables, *args, **kwargs)
         if has_aux and not (isinstance(out, tuple) and len(out) == 2):
             raise TypeError(
                 f"value_and_grad(has_aux=True): f returned {_describe(out)}; "
@@ -57,25 +57,33 @@ def value_and_grad(f, has_aux=False):
 def vjp(f, x):
     """`(f(x), pullback)`, where pullback(g) is g's product with the Jacobian of f at x.
 
-    x as in `grad`; f returns one array; g has its shape.  pullback may be called repeatedly.
+    x as in `grad`; f returns one array; g has its shape.  pullback may be called repeatedly,
+    even after x has changed.
     Raises: as `grad`; pullback raises ValueError for a g of another shape.
     """
-    level, variables = _enter(x, "vjp")
-    out = f(variables)
+    level, variables = _enter(own(x), "vjp")  # pullback may be called after x has changed
+    out = _called(f, variables)
     if not hasattr(out, "shape"):
         raise TypeError(f"vjp: f returned {_describe(out)}; expected one array")
 
     def pullback(g):
         if np.shape(g) != out.shape:
             raise ValueError(f"pullback: g has shape {np.shape(g)}; expected f(x)'s, {out.shape}")
-        return _pull(level, variables, out, g, keep=True)
+        return _pull(level, variables, out, own(g), keep=True)
 
-    return plain(out, level), pullback
+    return own(plain(out, level)), pullback
 
 
 def stop_gradient(x):
-    """x as a plain array, constant to every grad around it; maps over dicts, tuples and lists."""
-    return plain(x)
+    """x as a plain array, constant to every grad around it; maps over dicts, tuples and lists.
+
+    Where x is a variable, a copy, which may be written into.
+    """
+    if type(x) is Variable:
+        return plain(x) if in_rules.get() else own(plain(x))
+    if isinstance(x, dict):
+        return {k: stop_gradient(v) for k, v in x.items()}
+    return type(x)(map(stop_gradient, x)) if type(x) in (tuple, list) else x
 
 
 def _enter(x, who):
@@ -83,9 +91,24 @@ def _enter(x, who):
     return level, tree_map(lambda leaf: Variable(leaf, Node(level)), _checked(x, who))
 
 
+def _called(f, *args, **kwargs):
+    """f's result.  Of `a[i] = v` NumPy says less than the TypeError that is its error's cause."""
+    try:
+        return f(*args, **kwargs)
+    except ValueError as error:
+        cause = error.__cause__
+        if isinstance(cause, TypeError) and str(cause).startswith("under grad"):
+            raise cause.with_traceback(error.__traceback__) from None
+        raise
+
+
 def _pull(level, variables, out, g, keep):
     reached = type(out) is Variable and out.node.level == level
-    totals = _backward(out.node, g, keep) if reached else {}
+    before = in_rules.set(True)
+    try:
+        totals = _backward(out.node, g, keep) if reached else {}
+    finally:
+        in_rules.reset(before)
     return tree_map(lambda v: totals[v.node] if v.node in totals else np.zeros_like(v), variables)
 
 

@@ -4,13 +4,20 @@ A `Variable` is an array (`value`) and the `Node` of the operation that made it.
 what its rule names and nothing else: not the result, unless the rule says `ans`.  Nested `grad`s
 each have a level; an operation is recorded at the highest level among its arguments, and computed
 on the values inside, which may be variables of a lower level, where it is recorded in turn.
+
+What a node keeps must be the same in the backward pass.  Variables never change, but the user's
+plain arrays and lists may be filled anew before then: of these it keeps copies.
 """
 
+import contextvars
 import functools
 import inspect
 import itertools
+import sys
 
 import numpy as np
+
+from minigan.device import on_gpu
 
 RULES = {}  # function -> Rule, filled by `primitive` and by nothing else
 DERIVED = {}  # NumPy function -> the same, said in terms of others
@@ -20,6 +27,7 @@ CREATION = {np.zeros, np.ones, np.full, np.empty, np.asarray, np.array, np.arang
 ANS, IN_SHAPE, INDEX, REST = -1, -2, -3, -4  # what a vjp may name besides fn's arguments
 
 _order = itertools.count()
+in_rules = contextvars.ContextVar("in_rules", default=False)  # where no array is refilled
 
 
 class Node:
@@ -53,6 +61,9 @@ class Rule:
         self.first = first and (first, self._kept(first))
         named = {name for vjp in (*self.vjps, self.first) if vjp for _, name, _ in vjp[1]}
         self.optional = set() if ufunc else named | set(self.names[: len(vjps)])
+        self.kept = {i for i, name in enumerate(self.names) if name in named}  # by any vjp
+        if self.variadic and self.names[-1] in named:
+            self.kept = range(sys.maxsize)
 
     def _kept(self, vjp):
         """The names a vjp asks for, each with its position among fn's arguments, and default."""
@@ -105,7 +116,7 @@ def primitive(fn, vjp, first=None):
     vjp: `vjp(g, …) -> gradient of the first argument`, or a tuple with one for each leading
         argument (None for constants); with `*args` the last serves them all.  Its parameters' names
         choose what is kept, see `Rule`.  Written in differentiable functions, it can itself be
-        differentiated.  Broadcasting is undone for it.
+        differentiated.  It must not change arrays in place.  Broadcasting is undone for it.
     first: a vjp of what is last in fn and common to all arguments; the others get its result as g.
     Returns: `fn`, differentiable.  (NumPy's functions dispatch by themselves: np.sin stays np.sin.)
     Raises: TypeError if vjp asks for a name that fn does not have.
@@ -130,10 +141,16 @@ def record(rule, args, kwargs):
     """Compute `rule.fn` on the values inside its variables, and leave a node."""
     if kwargs or len(args) > len(rule.vjps):
         rule.check(args, kwargs)
-    level = -1
+    level, loose = -1, kwargs and not FIXED.issuperset(map(type, kwargs.values()))
     for a in args:
-        if type(a) is Variable and a.node.level > level:
-            level = a.node.level
+        if type(a) is Variable:
+            if a.node.level > level:
+                level = a.node.level
+        elif type(a) not in FIXED:
+            loose = True
+    if loose and rule.kept and not in_rules.get():  # f may refill them
+        args = [own(a) if i in rule.kept else a for i, a in enumerate(args)]
+        kwargs = {name: own(a) for name, a in kwargs.items()}
     values = [a.value if type(a) is Variable and a.node.level == level else a for a in args]
     ans = rule.fn(*values, **kwargs)
     edges = []
@@ -154,6 +171,17 @@ def record(rule, args, kwargs):
     return Variable(ans, node)
 
 
+def own(tree):
+    """`tree` with its arrays, lists and dicts copied; what cannot change is as it was."""
+    if type(tree) in FIXED or type(tree) is tuple and FIXED.issuperset(map(type, tree)):
+        return tree
+    if type(tree) in (tuple, list):
+        return type(tree)(map(own, tree))
+    if isinstance(tree, np.ndarray) or on_gpu(tree):
+        return tree.copy("K")
+    return {k: own(v) for k, v in tree.items()} if type(tree) is dict else tree
+
+
 def plain(tree, level=-1):
     """`tree` with each variable of `level` or above replaced by the value inside it."""
     while type(tree) is Variable and tree.node.level >= level:
@@ -167,8 +195,10 @@ def plain(tree, level=-1):
 
 def name_of(fn):
     """How to call `fn` in an error: np.sum, or its own name."""
-    from_numpy = isinstance(fn, np.ufunc) or (getattr(fn, "__module__", "") or "").startswith("num")
-    return ("np." if from_numpy else "") + getattr(fn, "__name__", repr(fn))
+    name, module = getattr(fn, "__name__", repr(fn)), getattr(fn, "__module__", None) or ""
+    if getattr(np, name, None) is fn:  # ufuncs have no module
+        return f"np.{name}"
+    return f"np{module[5:]}.{name}" if module.startswith("numpy.") else name
 
 
 def supported():
@@ -185,6 +215,20 @@ def _no_rule(fn):
         f"autograd.primitive({name}, vjp), write {name} with functions that have one "
         "(autograd.supported() lists them), or take stop_gradient(v) first"
     )
+
+
+def _derived(fn, args, kwargs):
+    """fn said in terms of others; what its definition does not know is refused by name."""
+    try:
+        return DERIVED[fn](*args, **kwargs)
+    except TypeError:
+        signature = inspect.signature(DERIVED[fn])
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            known = f"{name_of(fn)}: its derivative rule takes {signature}"
+            raise TypeError(f"{known}; {error}") from None
+        raise
 
 
 # Builders of Variable's methods: straight to `record`, a step shorter than NumPy's dispatch.
@@ -275,6 +319,9 @@ class Variable:
     def __repr__(self):
         return f"Variable({plain(self)!r})"
 
+    def __deepcopy__(self, memo):
+        return self  # a copy's gradient would go to a copy of x
+
     def __getattr__(self, name):
         raise AttributeError(
             f"a Variable has no attribute {name!r}: it is an array under differentiation. Use "
@@ -292,19 +339,19 @@ class Variable:
         if ufunc in RULES:
             return record(RULES[ufunc], args, kwargs)
         if ufunc in PLAIN:
-            return ufunc(*plain(args), **kwargs)
+            return ufunc(*plain(args), **plain(kwargs))
         raise _no_rule(ufunc)
 
     def __array_function__(self, fn, types, args, kwargs):
         if fn in RULES:
             return record(RULES[fn], args, kwargs)
         if fn in DERIVED:
-            return DERIVED[fn](*args, **kwargs)
+            return _derived(fn, args, kwargs)
         if fn in PLAIN:
             return fn(*plain(args), **plain(kwargs))
         if fn in CREATION:  # self is what `like=` was given; the engine is that of its array
             like = {"like": plain(self)} if hasattr(plain(self), "__array_function__") else {}
-            return fn(*plain(args), **plain(kwargs), **like)
+            return fn(*args, **kwargs, **like)  # and refuses variables, of which it has no use
         raise _no_rule(fn)
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse(
@@ -316,12 +363,16 @@ class Variable:
         "np.stack or np.concatenate join variables, stop_gradient(v) is the plain array"
     )
     __float__ = __int__ = __complex__ = _refuse(
-        "float(v) loses the gradient; keep v, or return it as aux (has_aux=True)"
+        "float(v), and a[i] = v into a plain array, lose the gradient; keep v, join variables with "
+        "np.stack, or return v as aux (has_aux=True)"
     )
     __index__ = _refuse("a Variable is no index; use stop_gradient(v)")
     __bool__ = _refuse("the truth of v has no gradient; compare it (v > 0), or use np.where")
     __format__ = _refuse("a Variable has no number format; use stop_gradient(v), or repr(v)")
 
+
+# Types of arguments that nobody can change; see `own`.
+FIXED = {Variable, int, float, bool, str, slice, type(None), type(...), np.float32, np.float64}
 
 # The rules of Variable's own methods.
 

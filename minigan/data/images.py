@@ -1,40 +1,63 @@
 """A folder or a zip of the student's own pictures, as training data; and pictures written back.
 
 A zip (or folder) may hold `dataset.json`, as the official ones: {"labels": [["00000/img0.png", 3],
-…]}, a class or a list of numbers for each file, or null.
+…]}, a class or a list of numbers for each file, or null.  It may lie in a folder with its files.
 """
 
+import functools
 import io
 import json
 import pathlib
+import posixpath
+import unicodedata
 import warnings
 import zipfile
 
 import numpy as np
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
+_LARGEST = 1 << 28  # bytes of a file in a zip, unpacked
+_CLASSES = 1 << 16
+# A PNG's transparent colour has the depth of the file, not that of the pixels that Pillow gives.
+_KEYS = {"L;2": lambda k: 85 * k, "L;4": lambda k: 17 * k,
+         "RGB;16B": lambda k: tuple(v >> 8 for v in k)}  # fmt: skip
 
 
 class Images:
     """Pictures of a folder or a zip, all of one size: `batch(position, n)` for training.
 
-    path: a folder, searched with its subfolders, or a .zip.  Other sizes are cropped to a square in
-    the middle and resized; grey and transparent ones become RGB, over white; what cannot be read is
-    left out.  Each of these is said in a warning, one line a file.
-    Raises: FileNotFoundError; ValueError if nothing is left, or labels are missing for some files.
+    path: a folder, searched with its subfolders, or a .zip.  Pictures become what a viewer would
+    show: turned as their EXIF data say, in sRGB, over white where transparent.  Other sizes are
+    cropped to a square in the middle and resized; what cannot be read is left out.  Each of these
+    is said in a warning, one line a file.  Hidden files and folders are left out, which is said
+    once.
+    Raises: FileNotFoundError; ValueError if nothing is left, if dataset.json is damaged, or if
+    labels are missing for some files.
     """
 
     def __init__(self, path, resolution, seed=0):
         self.seed, pictures, names = seed, [], []
-        files, read = _open(path)
-        for name in files:
+        files = _open(path)
+        hidden = [
+            name for name in files
+            if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+        ]  # fmt: skip
+        if hidden:
+            words = f"{path}: hidden files left out ({len(hidden)}), such as {hidden[0]}"
+            warnings.warn(words, stacklevel=2)
+        for name in hidden:
+            del files[name]
+        labels = _labels(path, files)
+        for name, read in files.items():
             if not name.lower().endswith(SUFFIXES):
-                if pathlib.PurePath(name).name != "dataset.json":
+                if posixpath.basename(name) != "dataset.json":
                     warnings.warn(f"{name}: not a picture, left out", stacklevel=2)
                 continue
-            picture, remarks = _picture(read(name), resolution)
+            picture, remarks = _picture(read, resolution)
             if remarks:
-                warnings.warn(f"{name}: {', '.join(remarks)}", stacklevel=2)
+                words = " ".join(", ".join(remarks).split())  # decoders may say several lines
+                warnings.warn(f"{name}: {words}", stacklevel=2)
             if picture is not None:
                 pictures.append(picture)
                 names.append(name)
@@ -43,7 +66,7 @@ class Images:
                 f"{path} holds no picture that can be read; expected {', '.join(SUFFIXES)}"
             )
         self.pictures = np.stack(pictures)  # uint8 [M, 3, R, R]
-        self.classes = _labels(files, read, names)  # float32 [M, c_dim], or None
+        self.classes = None if labels is None else _rows(path, labels, names)
 
     c_dim = property(lambda self: 0 if self.classes is None else self.classes.shape[1])
 
@@ -66,91 +89,232 @@ class Images:
         return self.classes[rng.integers(len(self), size=n)]
 
 
+# ---- files ---------------------------------------------------------------------------------------
+
+
 def _open(path):
-    """(the sorted names in a folder or a zip, a function that reads one)."""
+    """{name: a function that reads it} of the files in a folder or a zip, sorted by name."""
     path = pathlib.Path(path)
     if path.is_dir():
-        files = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
-        return files, lambda name: (path / name).read_bytes()
-    if not path.is_file():
+        found = {str(p.relative_to(path)): p.read_bytes for p in path.rglob("*") if p.is_file()}
+    elif path.is_file():
+        try:
+            archive = zipfile.ZipFile(path)
+        except Exception as error:  # a damaged directory raises more than BadZipFile
+            raise ValueError(
+                f"{path} is neither a folder nor a zip that can be read: {error}"
+            ) from None
+        found = {
+            info.filename: functools.partial(_unpacked, archive, info)
+            for info in archive.infolist() if not info.filename.endswith(("/", "\\"))
+        }  # fmt: skip
+    else:
         raise FileNotFoundError(f"there is no folder or zip {path}")
-    try:
-        archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise ValueError(f"{path} is neither a folder nor a zip") from None
-    return sorted(i.filename for i in archive.infolist() if not i.is_dir()), archive.read
+    return dict(sorted({_plain(name): read for name, read in found.items()}.items()))
 
 
-def _picture(data, resolution):
-    """(uint8 [3, R, R] or None, what had to be done)."""
-    from PIL import Image
+def _unpacked(archive, info):
+    if info.file_size > _LARGEST:
+        raise ValueError(f"{info.file_size:,} bytes when unpacked; expected {_LARGEST:,} at most")
+    return archive.read(info)
+
+
+def _plain(name):
+    """A file's name as all systems may write it: Windows with \\, macOS with accents apart."""
+    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/"))).lstrip("/")
+
+
+# ---- pictures ------------------------------------------------------------------------------------
+
+
+def _picture(read, resolution):
+    """(uint8 [3, R, R] or None, what had to be done) of the file that read() gives."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     remarks = []
-    try:
-        picture = Image.open(io.BytesIO(data))
-        picture.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return None, [f"cannot be read ({type(error).__name__}), left out"]
-    if picture.mode != "RGB":
-        remarks.append(f"{picture.mode} made RGB")
-        if "A" in picture.getbands() or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            white = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(white, picture)
-        picture = picture.convert("RGB")
-    width, height = picture.size
-    if (width, height) != (resolution, resolution):
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        cropped = (left, top, left + side, top + side)
-        picture = picture.resize((resolution, resolution), Image.Resampling.LANCZOS, cropped)
-        remarks.append(f"{width} × {height} made {resolution} × {resolution}")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            file = Image.open(io.BytesIO(read()), formats=_FORMATS)
+            stored = file.tile[0][3] if file.tile else None
+            if getattr(file, "is_animated", False):
+                remarks.append("only its first frame used")
+            if file.getexif().get(0x0112) in range(2, 9):  # orientation
+                remarks.append("turned as its EXIF data say")
+            tags = getattr(file, "tag_v2", {})  # of a TIFF
+            if tags.get(339, (1,))[0] == 2:  # SampleFormat
+                raise ValueError("signed samples, whose black and white are not defined")
+            picture = ImageOps.exif_transpose(file)
+            if picture.mode[0] in "IF":
+                picture = _levels(picture, tags)
+            if picture.has_transparency_data:
+                if stored in _KEYS:
+                    picture.info["transparency"] = _KEYS[stored](picture.info["transparency"])
+                picture = picture.convert("RGBA")
+                white = Image.new("RGBA", picture.size, "white")
+                picture = Image.alpha_composite(white, picture)
+                remarks.append("transparency made white")
+            if file.mode != "RGB":
+                remarks.append(f"{file.mode} made RGB")
+            if picture.mode != "CMYK":  # whose profile is of four inks
+                picture = picture.convert(Image.getmodebase(file.mode))
+            width, height = picture.size
+            if (width, height) != (resolution, resolution):
+                side = min(width, height)
+                left, top = (width - side) // 2, (height - side) // 2
+                cropped = (left, top, left + side, top + side)
+                size = (resolution, resolution)
+                picture = picture.resize(size, Image.Resampling.LANCZOS, cropped)
+                remarks.append(f"{width} × {height} made {resolution} × {resolution}")
+            picture = _in_srgb(picture, file.info, remarks)
+        except UnidentifiedImageError:
+            return None, [f"cannot be read (not a {', '.join(_FORMATS)} file), left out"]
+        except Exception as error:  # archives and decoders raise whatever they meet
+            return None, [f"cannot be read ({type(error).__name__}: {error}), left out"]
+    remarks += [str(warning.message) for warning in said]
     return np.asarray(picture).transpose(2, 0, 1), remarks
 
 
-def _labels(files, read, names):
-    if "dataset.json" not in files:
-        return None
-    entries = json.loads(read("dataset.json")).get("labels")
-    if entries is None:
-        return None
-    by_name = dict(entries)
-    missing = [name for name in names if name not in by_name]
+def _levels(picture, tags):
+    """A grey picture of 16 or 32 bits, or of floats, as one of 8.  tags: a TIFF's, or {}.
+
+    Raises: ValueError for floats that do not lie between 0, black, and 1, white.
+    """
+    from PIL import Image
+
+    values = np.asarray(picture)
+    if picture.mode == "F":
+        top = 1
+        if not (values.min() >= 0 and values.max() <= 1):  # nor is NaN
+            raise ValueError(f"floats from {values.min():g} to {values.max():g}; expected 0 to 1")
+    else:
+        top = 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample
+        values = values.astype(np.int64) & top  # Pillow's 32 bits have a sign
+    levels = np.rint(values * (255 / top)).astype(np.uint8)
+    if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white
+        levels = 255 - levels
+    levels[values == picture.info.get("transparency", -1)] = 255
+    return Image.fromarray(levels)
+
+
+def _in_srgb(picture, info, remarks):
+    """RGB of an L, RGB or CMYK picture, as its colour profile or its gamma means it."""
+    from PIL import ImageCms
+
+    profile, gamma = info.get("icc_profile"), info.get("gamma", 1 / 2.2)
+    if profile:
+        try:
+            profile = ImageCms.getOpenProfile(io.BytesIO(profile))
+            name = ImageCms.getProfileDescription(profile).strip()
+            if "sRGB" not in name:
+                picture = ImageCms.profileToProfile(
+                    picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+                )
+                remarks.append(f"{name} made sRGB")
+        except (OSError, ImageCms.PyCMSError):
+            remarks.append("its colour profile cannot be used")
+    elif "srgb" not in info and 0 < gamma and abs(2.2 * gamma - 1) > 0.05:
+        curve = np.rint(255 * np.linspace(0, 1, 256) ** (1 / (2.2 * gamma))).astype(int)
+        picture = picture.point(curve.tolist() * len(picture.getbands()))
+        remarks.append(f"gamma {gamma:g} made {1 / 2.2:.2f}")
+    return picture.convert("RGB")
+
+
+# ---- labels --------------------------------------------------------------------------------------
+
+
+def _labels(path, files):
+    """{file: label} as each dataset.json among `files` says, or None."""
+    given = None
+    for source in (name for name in files if posixpath.basename(name) == "dataset.json"):
+        entries = _entries(f"{path}: {source}", files[source])
+        if entries is None:
+            continue
+        given, folder = given or {}, posixpath.dirname(source)
+        for i, (name, label) in enumerate(entries):
+            beside = posixpath.join(folder, _plain(name))
+            name = beside if beside in files else _plain(name)
+            if given.setdefault(name, label) != label:
+                raise ValueError(
+                    f"{path}: {source}: labels[{i}] gives {name} the label {label!r:.60}; it has "
+                    f"{given[name]!r:.60} already"
+                )
+            first = next(iter(given.values()))
+            if np.shape(label) != np.shape(first):
+                raise ValueError(
+                    f"{path}: {source}: labels[{i}] of {name} is {label!r:.60}; expected a label "
+                    f"like the first, {first!r:.60}"
+                )
+    return given
+
+
+def _rows(path, given, names):
+    """float32 [len(names), c_dim]: these files' labels.  Raises: ValueError if some have none."""
+    missing = [name for name in names if name not in given]
     if missing:
         raise ValueError(
-            f"dataset.json has no label for {len(missing)} files, such as {missing[0]}"
+            f"{path}: dataset.json has no label for {len(missing)} files, such as {missing[0]}"
         )
-    found = np.array([by_name[name] for name in names])
+    found = np.array([given[name] for name in names])
     if found.ndim == 1:  # classes
-        if found.dtype.kind not in "iu" or found.min() < 0:
-            raise ValueError(
-                f"dataset.json: labels are {found[:3].tolist()} …; expected classes from 0"
-            )
-        return np.eye(found.max() + 1, dtype=np.float32)[found]
+        found = found[:, None] == np.arange(found.max() + 1)
     return found.astype(np.float32)
+
+
+def _entries(where, read):
+    """The pairs (file, label) of a dataset.json, or None.  Raises: ValueError that says where."""
+    try:
+        content = json.loads(read())
+    except Exception as error:  # of the archive, of the text or of its depth
+        raise ValueError(f"{where} cannot be read: {error}") from None
+    labels = content.get("labels", 0) if isinstance(content, dict) else 0
+    if labels is None:
+        return None
+    if not isinstance(labels, list):
+        raise ValueError(
+            f'{where} begins {json.dumps(content):.40}; expected {{"labels": [[file, label], …]}}'
+        )
+    for i, entry in enumerate(labels):
+        match entry:
+            case [str(), list(numbers)] if numbers and all(
+                type(x) in (int, float) and abs(x) < 3e38 for x in numbers
+            ):
+                continue
+            case [str(), label] if type(label) is int and 0 <= label < _CLASSES:
+                continue
+        raise ValueError(
+            f"{where}: labels[{i}] is {entry!r:.60}; expected a file and its class, from 0 to "
+            f"{_CLASSES - 1}, or a file and a list of finite numbers"
+        )
+    return labels
 
 
 # ---- writing -------------------------------------------------------------------------------------
 
 
 def to_uint8(images):
-    """Images in [−1, 1], [N, C, H, W] -> uint8 [N, H, W, 3]; grey ones become RGB."""
+    """Images in [−1, 1], [N, C, H, W] -> uint8 [N, H, W, 3]; grey ones become RGB.
+
+    Images of four channels become RGBA, [N, H, W, 4].  Raises: ValueError for other numbers.
+    """
+    if images.shape[1] not in (1, 3, 4):
+        raise ValueError(f"the images have {images.shape[1]} channels; expected 1, 3 or 4")
     levels = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
-    return np.broadcast_to(levels.transpose(0, 2, 3, 1), (*levels.shape[::2], levels.shape[3], 3))
+    return levels.transpose(0, 2, 3, 1).repeat(3 if images.shape[1] == 1 else 1, axis=3)
 
 
 def grid(images, columns):
-    """Images [N, C, H, W] side by side, row by row: uint8 [rows·H, columns·W, 3]."""
+    """Images [N, C, H, W] side by side, row by row: uint8 [rows·H, columns·W, 3], or 4 if RGBA."""
     tiles = to_uint8(images)
-    n, h, w, _ = tiles.shape
+    n, h, w, c = tiles.shape
     rows = -(-n // columns)
-    blank = np.full((rows * columns - n, h, w, 3), 255, np.uint8)
-    tiles = np.concatenate([tiles, blank]).reshape(rows, columns, h, w, 3)
-    return tiles.transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, 3)
+    blank = np.full((rows * columns - n, h, w, c), 255, np.uint8)
+    tiles = np.concatenate([tiles, blank]).reshape(rows, columns, h, w, c)
+    return tiles.transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, c)
 
 
 def write_png(path, picture):
-    """uint8 [H, W, 3] to a PNG file, at once or not at all."""
+    """uint8 [H, W, 3], or 4 of RGBA, to a PNG file, at once or not at all."""
     from PIL import Image
 
     from minigan.files import replacing

@@ -7,6 +7,7 @@ the paper's own file; these thin classes call them.
 
 import dataclasses
 import math
+import typing
 
 import numpy as np
 
@@ -19,12 +20,20 @@ class Sized:
     """A configuration whose layers have channels by resolution: img_resolution, channel_base, …"""
 
     def __post_init__(self):
-        sizes = {name: 1 for name in ("z_dim", "w_dim") if hasattr(self, name)}  # of generators
+        of_one = {"z_dim": 1, "w_dim": 1, "cmap_dim": 1, "mbstd_group_size": 1,
+                  "mbstd_num_channels": 0}  # fmt: skip
+        sizes = {name: least for name, least in of_one.items() if hasattr(self, name)}
         check_config(self, img_channels=1, c_dim=0, channel_base=1, channel_max=1, **sizes)
         if self.channel_base < self.img_resolution:
             raise ValueError(
                 f"{type(self).__qualname__}: channel_base is {self.channel_base}; expected at "
                 f"least img_resolution, {self.img_resolution}, or the last layer has no channels"
+            )
+        new = getattr(self, "mbstd_num_channels", 0)
+        if new and self.channels(4) % new:
+            raise ValueError(
+                f"{type(self).__qualname__}: mbstd_num_channels is {new}; expected a divisor of "
+                f"the channels at 4 × 4, {self.channels(4)}"
             )
 
     def channels(self, res):
@@ -36,16 +45,63 @@ class Sized:
         return self.network.init(self, rng)
 
 
+class Mapping:
+    """The configuration of a mapping network."""
+
+    def __post_init__(self):
+        widths = ("embed_features", "layer_features")
+        check_fields(self, num_layers=1, **{name: 1 for name in widths if hasattr(self, name)})
+        if self.lr_multiplier <= 0 or not 0 <= self.w_avg_beta <= 1:
+            raise ValueError(
+                f"{type(self).__qualname__}: lr_multiplier is {self.lr_multiplier} and w_avg_beta "
+                f"{self.w_avg_beta}; expected a number above 0, and one from 0 to 1"
+            )
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a word",
+          tuple: "a list of numbers", type(None): "None"}  # fmt: skip
+
+
+def check_fields(config, **at_least):
+    """Raise unless each field is what its annotation says, and these no smaller.
+
+    Lists become tuples and dicts configurations: JSON has only the former.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value, kinds = getattr(config, name), typing.get_args(hint) or (hint,)
+        if isinstance(value, list):
+            value = tuple(value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(hint):
+            value = dataclasses.replace(getattr(type(config), name), **value)
+        object.__setattr__(config, name, value)
+        small = name in at_least and _is(value, int) and value < at_least[name]
+        if small or not any(_is(value, kind) for kind in kinds):
+            words = [_KINDS.get(kind, f"a {kind.__name__}") for kind in kinds]
+            words[0] += f" from {at_least[name]}" if name in at_least else ""
+            raise ValueError(
+                f"{type(config).__qualname__}: {name} is {value!r:.60}; expected "
+                + " or ".join(words)
+            )
+
+
+def _is(value, kind):
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_is(one, float) for one in value)
+    if kind in (int, float):
+        kinds = (int, float) if kind is float else int
+        return isinstance(value, kinds) and type(value) is not bool and math.isfinite(value)
+    return isinstance(value, kind)
+
+
 def check_config(config, **at_least):
-    """Whole numbers no smaller than these, and a resolution that blocks of ×2 can reach."""
-    who = type(config).__qualname__
-    for name, least in at_least.items():
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{who}: {name} is {value!r}; expected a whole number from {least}")
-    res = config.img_resolution
-    if not isinstance(res, int) or res < 8 or res & (res - 1):
-        raise ValueError(f"{who}: img_resolution is {res!r}; expected a power of two from 8")
+    """`check_fields`, and a resolution that blocks of ×2 can reach."""
+    check_fields(config, **at_least)
+    who, res = type(config).__qualname__, config.img_resolution
+    if res < 8 or res & (res - 1):
+        raise ValueError(f"{who}: img_resolution is {res}; expected a power of two from 8")
+    clamp = getattr(config, "conv_clamp", None)
+    if clamp is not None and clamp <= 0:
+        raise ValueError(f"{who}: conv_clamp is {clamp}; expected a number above 0, or None")
 
 
 def check_choice(config, name, choices):
@@ -59,6 +115,21 @@ def check_choice(config, name, choices):
 def resolutions(config):
     """4, 8, …, img_resolution."""
     return [2**i for i in range(2, int(math.log2(config.img_resolution)) + 1)]
+
+
+class Shapes(np.random.Generator):
+    """A random generator that draws nothing: its arrays have the right shape and take no memory.
+
+    What an `init` makes of them shows the names and shapes of a network's arrays.
+    """
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+
+    def standard_normal(self, size=None, dtype=np.float64, out=None):
+        return np.broadcast_to(dtype(1), size)
+
+    random = standard_normal
 
 
 class _Network:
@@ -129,7 +200,7 @@ class Generator(_Network, toy.Generator):
         return self._w(z, self._label(c, z.shape[0], z))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Discriminator(_Network):
     """Images → logits.  A paper's own class gives `_judge(img, c)`."""
 

@@ -25,7 +25,7 @@ PAIR = np.array([1, 1]) / 2  # upsampling: each pixel twice; downsampling: the m
 
 
 @dataclasses.dataclass(frozen=True)
-class MappingConfig:
+class MappingConfig(base.Mapping):
     """The mapping network: the official values."""
 
     num_layers: int = 8
@@ -56,11 +56,6 @@ class Config(_Common):
     channel_base: int = 16384  # channels · resolution, up to …
     channel_max: int = 512
     lod: float = 0.0  # levels of detail that are still missing while growing; see `faded`
-
-    def __post_init__(self):
-        if not isinstance(self.mapping_kwargs, MappingConfig):  # a dict, from a file
-            object.__setattr__(self, "mapping_kwargs", MappingConfig(**self.mapping_kwargs))
-        super().__post_init__()
 
     @property
     def layers(self):

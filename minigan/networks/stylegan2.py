@@ -22,7 +22,7 @@ HALF = math.sqrt(0.5)  # keeps the variance where two branches meet
 
 
 @dataclasses.dataclass(frozen=True)
-class MappingConfig:
+class MappingConfig(base.Mapping):
     """The mapping network: official defaults."""
 
     num_layers: int = 8
@@ -32,14 +32,15 @@ class MappingConfig:
     lr_multiplier: float = 0.01
     w_avg_beta: float = 0.995  # decay of w̄ per step
 
+    def __post_init__(self):
+        super().__post_init__()
+        base.check_choice(self, "activation", ACTIVATIONS)
+
 
 class _Common(base.Sized):
     """What both configurations check."""
 
     def __post_init__(self):
-        if not isinstance(self.mapping_kwargs, MappingConfig):  # a dict, from a file
-            object.__setattr__(self, "mapping_kwargs", MappingConfig(**self.mapping_kwargs))
-        object.__setattr__(self, "resample_filter", tuple(self.resample_filter))
         super().__post_init__()
         base.check_choice(self, "architecture", ("skip", "resnet", "orig"))
         base.check_choice(self, "activation", ACTIVATIONS)

@@ -56,9 +56,6 @@ class Config:
     magnitude_ema_beta: float = 0.999  # decay of the mean squares per step
 
     def __post_init__(self):
-        if not isinstance(self.mapping_kwargs, stylegan2.MappingConfig):  # a dict, from a file
-            mapping = dataclasses.replace(type(self).mapping_kwargs, **self.mapping_kwargs)
-            object.__setattr__(self, "mapping_kwargs", mapping)
         base.check_config(
             self, img_channels=1, z_dim=1, w_dim=1, c_dim=0, channel_base=1, channel_max=1,
             num_layers=1, num_critical=0, margin_size=0, conv_kernel=1, filter_size=1,
@@ -69,6 +66,10 @@ class Config:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise ValueError(f"Config: {name} is {value!r}; expected a number above 0")
+        if not 0 <= self.magnitude_ema_beta <= 1:
+            raise ValueError(
+                f"Config: magnitude_ema_beta is {self.magnitude_ema_beta}; expected 0 to 1"
+            )
         if self.num_critical >= self.num_layers or self.first_cutoff >= self.img_resolution / 2:
             raise ValueError(
                 f"Config: num_critical is {self.num_critical} and first_cutoff {self.first_cutoff}"

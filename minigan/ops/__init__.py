@@ -19,7 +19,7 @@ from minigan.ops.activation import ACTIVATIONS, bias_act, dense
 from minigan.ops.convolution import conv2d, conv2d_weight_grad, conv_transpose2d
 from minigan.ops.filtered import filtered_lrelu
 from minigan.ops.resampling import downsample2d, filter2d, upfirdn2d, upsample2d
-from minigan.ops.switch import engine, precision
+from minigan.ops.switch import engine, free_memory, precision
 
 __all__ = [
     "ACTIVATIONS",
@@ -32,6 +32,7 @@ __all__ = [
     "engine",
     "filter2d",
     "filtered_lrelu",
+    "free_memory",
     "loops",
     "precision",
     "upfirdn2d",

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import importlib
+import sys
 
 from minigan.device import on_gpu
 from minigan.ops import loops
@@ -65,6 +66,17 @@ def kernels(x):
     Whatever is chosen: for the backward pass of what it computed forward.
     """
     return importlib.import_module("minigan.ops.gpu" if on_gpu(x) else "minigan.ops.cpu")
+
+
+def free_memory():
+    """Give back what the CPU engine keeps for its next calls: transformed weights of convolutions,
+    up to 512 MiB; memory for results, up to 256 MiB of it unused; this thread's scratch memory.
+
+    Results stay as they are; the next calls are slower.  A GPU's memory is CuPy's:
+    cupy.get_default_memory_pool().free_all_blocks().
+    """
+    if "minigan.ops.cpu" in sys.modules:
+        sys.modules["minigan.ops.cpu"].free_memory()
 
 
 def native(*arrays):

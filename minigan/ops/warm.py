@@ -1,12 +1,11 @@
 """Compile the kernels ahead, so that the first picture does not have to wait for them."""
 
-import os
-
 import numpy as np
 from tqdm import tqdm
 
 from minigan import ops
 from minigan.autograd import vjp
+from minigan.quiet import quiet
 
 
 def warm(everything=False):
@@ -16,7 +15,7 @@ def warm(everything=False):
     """
     dtypes = (np.float32, np.float64) if everything else (np.float32,)
     calls = [call for dtype in dtypes for call in _calls(dtype, everything)]
-    for call in tqdm(calls, "kernels", disable=bool(os.environ.get("MINIGAN_QUIET"))):
+    for call in tqdm(calls, "kernels", disable=quiet()):
         call()
 
 

@@ -23,18 +23,20 @@ def canvas(x, y, angle, zoom):
     return matrix
 
 
-def canvas_slider(G, seeds="0-3", psi=0.7):
+def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
     """The pictures of some seeds while their canvas is shifted, turned and zoomed by sliders.
 
     G: a StyleGAN3, whose input is transformed; a StyleGAN 1 or 2, whose constants are
     (`equivariance.moved_constants`); or {name: G} of several, one below the other.
-    seeds: text, at most 8.  Returns a widget.  Raises: TypeError, ValueError.
+    seeds: text, at most 8.  x: the shift to the right that it opens with, as a share of the canvas.
+    Returns a widget.  Raises: TypeError, ValueError.
     """
     networks = G if isinstance(G, dict) else {"": G}
     for network in networks.values():
         live.check_generator("canvas_slider", network, images=True)
         equivariance.transformed(network, np.eye(3))
     live.check_number("canvas_slider", "psi", psi, -1, 1.5)
+    live.check_number("canvas_slider", "x", x, -_LONGEST, _LONGEST)
 
     @functools.lru_cache(8)
     def styles(name, text, psi):
@@ -53,7 +55,7 @@ def canvas_slider(G, seeds="0-3", psi=0.7):
         return live.Seen(frames, f"The canvas is {moved}.{names}")
 
     controls = {
-        "x": live.Number("right", 0.0, -_LONGEST, _LONGEST, 0.01),
+        "x": live.Number("right", x, -_LONGEST, _LONGEST, 0.01),
         "y": live.Number("down", 0.0, -_LONGEST, _LONGEST, 0.01),
         "angle": live.Number("turn (°)", 0, -180, 180, 1),
         "zoom": live.Number("zoom", 1.0, 0.5, 2.0, 0.02),

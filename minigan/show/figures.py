@@ -73,8 +73,8 @@ def signals(rows, title, alt, titles=None, size=None, ylim=None):
 def images(rows, title, alt, titles=None, scale=2.0):
     """Pictures in a grid, pixels unblurred: a labelled row for each entry of `rows`.
 
-    rows: {label: images [N, 3 or 1, H, W] in [−1, 1]}; a label may be empty.  titles: a text above
-    each column.  scale: screen pixels for each of a 32² picture's.  Returns a `picture`.
+    rows: {label: images [N, 1, 3 or 4, H, W] in [−1, 1]}; a label may be empty.  titles: a text
+    above each column.  scale: screen pixels for each of a 32² picture's.  Returns a `picture`.
     """
     n = max(len(x) for x in rows.values())
     side = 0.32 * scale
@@ -88,7 +88,7 @@ def images(rows, title, alt, titles=None, scale=2.0):
             ax.axis("off")
         for ax, image in zip(row, x, strict=False):
             rgb = np.clip((np.moveaxis(image, 0, -1) + 1) / 2, 0, 1)
-            ax.imshow(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), interpolation="nearest")
+            ax.imshow(rgb.repeat(3, axis=2) if len(image) == 1 else rgb, interpolation="nearest")
         if label:
             row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center",
                         fontsize=9)  # fmt: skip

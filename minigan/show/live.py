@@ -79,7 +79,7 @@ def pictures(x, columns, alt, side=96):
 
 
 def png(pixels):
-    """uint8 [H, W, 3] as PNG bytes."""
+    """uint8 [H, W, 3], or 4 of RGBA, as PNG bytes."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", compress_level=1)  # the quickest
     return file.getvalue()

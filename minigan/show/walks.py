@@ -114,6 +114,9 @@ def _film(both, side=256):
     if both[0].ndim == 3:
         raise ValueError("a film is of pictures; signals have none. Use the slider")
     pixels = np.concatenate([to_uint8(x) for x in both], axis=2)
+    if pixels.shape[3] == 4:  # over white: films are opaque
+        share = pixels[..., 3:] / 255
+        pixels = np.rint(255 - share * (255 - pixels[..., :3])).astype(np.uint8)
     times = max(1, side // pixels.shape[1])
     return pixels.repeat(times, axis=1).repeat(times, axis=2)
 

@@ -13,6 +13,7 @@ import functools
 import ipywidgets
 import numpy as np
 
+from minigan.networks import stylegan3
 from minigan.show import live, svg
 from minigan.toy import check_array, truncate
 
@@ -107,25 +108,25 @@ def _variety(x):
     return float(np.mean(np.std(x, axis=0)))
 
 
-def style_mixer(G, rows="0-2", columns="3-6", preset="middle"):
+def style_mixer(G, rows="0-2", columns="3-6", preset="coarse"):
     """The grid of the StyleGAN paper (Fig. 3), live: rows' pictures with some layers' styles taken
     from the columns'.
 
-    rows, columns: seeds as text, at most 8 each.  preset: "coarse", "middle" or "fine", a third of
-    the layers each.  Returns a widget.  Raises: TypeError, ValueError.
+    rows, columns: seeds as text, at most 8 each.  preset: "coarse", "middle" or "fine", see
+    `bands`.  Returns a widget.  Raises: TypeError, ValueError.
     """
     live.check_generator("style_mixer", G)
-    thirds = _thirds(G.num_ws)
-    if preset not in thirds:
-        raise ValueError(f"style_mixer: preset is {preset!r}; expected {', '.join(thirds)}")
-    options = [(f"{name} ({span(layers)})", name) for name, layers in thirds.items()] + [
+    parts = bands(G)
+    if preset not in parts:
+        raise ValueError(f"style_mixer: preset is {preset!r}; expected {', '.join(parts)}")
+    options = [(f"{name} ({span(layers)})", name) for name, layers in parts.items()] + [
         ("own", "own")
     ]
     presets = ipywidgets.ToggleButtons(options=options, value=preset, description="from columns")
     presets.style.button_width = "auto"
     crossover = live.Number("crossover", G.num_ws, 0, G.num_ws, 1, "200px")
     boxes = [
-        ipywidgets.Checkbox(i in thirds[preset], description=f"layer {i}{_side(G, i)}",
+        ipywidgets.Checkbox(i in parts[preset], description=f"layer {i}{_side(G, i)}",
                             indent=False, layout=ipywidgets.Layout(width="105px"))
         for i in range(G.num_ws)
     ]  # fmt: skip
@@ -164,9 +165,9 @@ def style_mixer(G, rows="0-2", columns="3-6", preset="middle"):
     def name_them():
         """The preset that is ticked, if it is one."""
         chosen = [i for i, box in enumerate(boxes) if box.value]
-        presets.value = next((name for name, layers in thirds.items() if layers == chosen), "own")
+        presets.value = next((name for name, layers in parts.items() if layers == chosen), "own")
 
-    presets.observe(lambda c: c.new in thirds and choose(thirds[c.new]), "value")
+    presets.observe(lambda c: c.new in parts and choose(parts[c.new]), "value")
     crossover.observe(lambda c: choose(range(c.new, G.num_ws)), "value")
     for box in boxes:
         box.observe(lambda c: panel.holding or name_them(), "value")
@@ -176,12 +177,28 @@ def style_mixer(G, rows="0-2", columns="3-6", preset="middle"):
     return panel
 
 
-def _thirds(num_ws):
-    """Three equal parts of the layers.  The paper's are layers 0–3, 4–7 and 8–17 of 18 (§3.1)."""
-    parts = np.array_split(np.arange(num_ws), 3)
-    return dict(
-        zip(("coarse", "middle", "fine"), ([int(i) for i in p] for p in parts), strict=True)
-    )
+def bands(G):
+    """{"coarse": [layers], "middle": …, "fine": …}, by the resolution of the maps that each shapes.
+
+    Up to 8², up to 32², and the rest, as in StyleGAN's Fig. 3, whose images are of 1024².  Images
+    up to 64² would leave little or nothing to "fine", so there "middle" is 16² alone.  An empty
+    band is left out.
+    """
+    middle, parts = 32 if G.img_resolution > 64 else 16, {"coarse": [], "middle": [], "fine": []}
+    for i, size in enumerate(_resolutions(G)):
+        parts["coarse" if size <= 8 else "middle" if size <= middle else "fine"].append(i)
+    return {name: layers for name, layers in parts.items() if layers}
+
+
+def _resolutions(G):
+    """The side of the maps that each w shapes, [num_ws]."""
+    if isinstance(G.config, stylegan3.Config):
+        # Its maps are larger than what is in them; this side could just hold it.
+        cutoffs = [layer.out_cutoff for layer in stylegan3.schedule(G.config)[1]]
+        return [2 * cutoff for cutoff in (G.config.first_cutoff, *cutoffs)]
+    layers = getattr(G.config, "conv_layers", None) or G.config.layers
+    sizes = list(dict(layers).values())
+    return sizes + sizes[-1:] * (G.num_ws - len(sizes))  # StyleGAN2's last toRGB has a w of its own
 
 
 def span(layers):

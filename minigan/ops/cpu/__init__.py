@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minigan.ops.cpu import filtered, pointwise, resample
+from minigan.ops.cpu import conv, filtered, memory, pointwise, resample, team
 from minigan.ops.cpu.conv import (
     contiguous,
     conv2d,
@@ -29,12 +29,20 @@ __all__ = [
     "conv2d_weight_grad",
     "conv_transpose2d",
     "filtered_lrelu",
+    "free_memory",
     "pixel_dot",
     "masked",
     "scale_noise_act",
     "square_sums",
     "upfirdn2d",
 ]
+
+
+def free_memory():
+    """See `minigan.ops.free_memory`."""
+    conv.forget()
+    team.forget_scratch()
+    memory.release()
 
 
 _CACHED = 1 << 26  # bytes; results may stay in a cache up to here

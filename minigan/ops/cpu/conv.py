@@ -98,6 +98,14 @@ _kept_now = _calls = 0
 _guard = threading.Lock()
 
 
+def forget():
+    """Free the kept weights."""
+    global _kept_now
+    with _guard:
+        _kept.clear()
+        _kept_now = 0
+
+
 @kernel
 def _fingerprint(first, last, memory, words, out, size):
     """out[2·i : …]: a 128-bit hash of `size` 64-bit words: xor, multiply, shift, in two chains.

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import glob
 import hashlib
-import os
 import pathlib
 import re
 import sys
@@ -12,6 +11,8 @@ import threading
 
 import numba
 from numba.core import caching, event
+
+from minigan.quiet import quiet
 
 _HERE = pathlib.Path(__file__).parent
 
@@ -89,7 +90,7 @@ class _Notice(event.Listener):
 
     def on_start(self, event):
         self.depth += 1  # a kernel's compilation contains those of the kernels it calls
-        if self.depth == 1 and not self.said and not os.environ.get("MINIGAN_QUIET"):
+        if self.depth == 1 and not self.said and not quiet():
             self.timer = threading.Timer(self.wait, self.say)
             self.timer.daemon = True
             self.timer.start()

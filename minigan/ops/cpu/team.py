@@ -396,3 +396,8 @@ def _scratch(size, dtype):
     if _own.memory.size < size:
         _own.memory = aligned(size, np.dtype(np.uint8))
     return _own.memory[:size].view(dtype)
+
+
+def forget_scratch():
+    """Free this thread's."""
+    _own.memory = np.empty(0, np.uint8)
