@@ -32,11 +32,11 @@ def limits_of(text):
         known = {"cell": float, "total": float, "processes": int}
         if name in known:
             changes[name] = known[name](value)
-        elif name in ("memory", "files"):
+        elif name in ("memory", "files", "notebook"):
             changes[name] = int(value) * sandbox.MEBI
         else:
             raise ValueError(f"--grading-limits: {name!r} is none of cell, total, memory, files, "
-                             "processes")  # fmt: skip
+                             "processes, notebook")  # fmt: skip
         if not changes[name] > 0:
             raise ValueError(f"--grading-limits: {name} must be above 0, got {value}")
     return sandbox.Limits(**changes)
@@ -63,7 +63,7 @@ class Classroom:
             for path in config.option.grades:
                 report.writer(path)
             self.exercises = exercises(self.solutions)
-            self.entries = roster(self.folder, self.exercises)
+            self.entries, self.nobodys = roster(self.folder, self.exercises)
         except ValueError as error:
             raise pytest.UsageError(str(error)) from error
         self.worker = hasattr(config, "workerinput")
@@ -113,8 +113,8 @@ class Classroom:
 
     def grade(self, file):
         """What is said of one collected file: its outcomes, remarks, and whether it was graded."""
-        handed_in = submission.read(file.entry.path, self.limits.notebook)
-        exercise, graded = self.exercises[file.entry.exercise], True
+        exercise, graded = self.exercises[file.entry.exercise], file.entry.whole
+        handed_in = submission.read(file.entry.path, self.limits.notebook, exercise)
         try:
             if file in self.futures:
                 outcomes = self.futures[file].result()
@@ -137,7 +137,7 @@ class Classroom:
                     report.feedback(self.config.option.feedback, entry, row, self.limits.notebook)
                 except Exception as error:  # of this student alone
                     row.remarks.append(f"no feedback was written: {type(error).__name__}: {error}")
-        summary = report.Report(self.seed, sandbox.isolation(), rows)
+        summary = report.Report(self.seed, sandbox.isolation(), rows, [*self.nobodys])
         terminalreporter.section("grades")
         for line in report.table(summary):
             terminalreporter.write_line(line)
@@ -146,7 +146,7 @@ class Classroom:
             terminalreporter.write_line(f"wrote {path}")
         if self.config.option.feedback:
             terminalreporter.write_line(f"wrote feedback to {self.config.option.feedback}")
-        whole = all(row.graded for row in rows)
+        whole = all(row.graded for row in rows) and not any(self.nobodys.values())
         # Lost points are no failure of the run; a submission that could not be graded is.
         terminalreporter._session.exitstatus = 0 if whole else 1
 
@@ -217,8 +217,9 @@ class Own(File):
     def said(self):
         try:
             outcomes = grade(self.exercise, self.handed_in, limits=self.limits)
-        except CannotStart as error:
-            outcomes = not_graded(self.exercise, str(error))
+        except Exception as error:  # metadata that is not as `release` made it, say
+            name = "" if isinstance(error, CannotStart) else f"{type(error).__name__}: "
+            outcomes = not_graded(self.exercise, f"NOT GRADED: {name}{error}")
         about = {"notebook": self.path.name, "remarks": self.handed_in.remarks}
         return [about | {"number": n, "outcome": outcome} for n, outcome in enumerate(outcomes)]
 

@@ -16,7 +16,7 @@ import textwrap
 from minigan.grading import expect, submission
 from minigan.grading.cells import NOT_WRITTEN, check_of, is_solution
 from minigan.grading.kernel import CannotStart, Ended, Kernel, Remote, Spent, StudentError
-from minigan.grading.sandbox import Limits
+from minigan.grading.sandbox import PACKAGE, Limits
 from minigan.grading.worker import NOT_YOURS
 
 _DEF = re.compile(r"^def +(\w+)\(([^)]*)", re.M)
@@ -57,18 +57,33 @@ class Exercise:
 def own(path, limits=DEFAULT):
     """(`Exercise`, `Submission`) of one notebook: its own checks, and what it hands in.
 
+    If its marks are lost the checks are those of the exercise of its name that came with this
+    package.
+
     Raises: ValueError in words if nothing of it can be graded.
     """
-    handed_in = submission.read(path, limits.notebook)
+    data = submission.content(path, limits.notebook)
+    handed_in = submission.parse(data)
+    original = PACKAGE.parent / "exercises" / path.name
+    lost = handed_in.problem == submission.UNMARKED and original.is_file()
+    if lost and not original.samefile(path):
+        exercise, _ = own(original)
+        handed_in = submission.parse(data, exercise)
     if handed_in.problem:
         raise ValueError(handed_in.problem)
+    if lost:
+        return exercise, handed_in
     try:
-        notebook = submission.notebook_of(submission.content(path, limits.notebook))
+        notebook = submission.notebook_of(data)
+        for cell in notebook.cells:
+            if is_solution(cell):  # whatever its kind is now, the task asks for it
+                cell.cell_type = "code"
         marks = [cell.metadata.get("minigan", {}) for cell in notebook.cells]
         if any("setup" in mark for mark in marks):  # made by `release`: what it has not marked is
             pairs = zip(notebook.cells, marks, strict=True)  # the student's, and not handed in
             notebook.cells = [cell for cell, mark in pairs if mark]
-        return Exercise(path.stem, notebook), handed_in
+        exercise = Exercise(path.stem, notebook)
+        return exercise, submission.parse(data, exercise)
     except Exception as error:
         raise ValueError(f"not an exercise: {type(error).__name__}: {error}") from error
 
@@ -188,11 +203,15 @@ class _Run:
 
     def run(self, check, source, namespace):
         """None if the check passes, else why not."""
+        tasks = {cell.metadata.minigan.task for cell in self.exercise.solutions.values()}
+        if check.task not in tasks:  # in the student's own view
+            return "no cell is marked as this task's solution: begin with a fresh copy"
         for grade_id, cell in self.exercise.solutions.items():
             if cell.metadata.minigan.task == check.task:
                 if grade_id not in self.handed_in.cells:
-                    return (f"the cell {grade_id!r} is missing: begin with a fresh copy of the "
-                            "exercise and put your answer there")  # fmt: skip
+                    missing = (f"the cell {grade_id!r} is missing: begin with a fresh copy of the "
+                               "exercise and put your answer there")  # fmt: skip
+                    return self.handed_in.unfit.get(grade_id, missing)
                 if grade_id in self.broken:
                     return self.broken[grade_id]
         filename = f"<check {check.grade_id}>"
@@ -224,7 +243,7 @@ class _Run:
 
 def clean(text, most=2000):
     """Text from a student's code, safe to print: no control characters, not endless."""
-    text = _ANSI.sub("", text)
+    text = _ANSI.sub("", text).replace("\t", "    ")
     text = "".join(c for c in text if c == "\n" or c.isprintable())
     return text if len(text) <= most else text[:most] + " …"
 

@@ -28,7 +28,7 @@ def pytest_addoption(parser):
                     help="the random inputs of an earlier run (it printed its seed)")  # fmt: skip
     group.addoption("--grading-limits", default="", metavar="NAME=VALUE,…",
                     help="what a submission may use: cell=20,total=300 (seconds), memory=4096, "
-                         "files=128 (MB), processes=64")  # fmt: skip
+                         "files=128, notebook=32 (MB), processes=64")  # fmt: skip
     group.addoption("--dask", metavar="ADDRESS", help="send submissions to a Dask cluster")
 
 

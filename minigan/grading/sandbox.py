@@ -32,7 +32,7 @@ class Limits:
     files: int = 128 * MEBI  # all that it writes (in memory), and any one file
     entries: int = 20_000  # files and folders
     processes: int = 64
-    notebook: int = 8 * MEBI  # of the submitted file
+    notebook: int = 32 * MEBI  # of the submitted file
     hidden: tuple = ()  # folders that the sandbox must not show, wherever they lie
 
 
