@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from minigan.grading import cells, expect, plugin, release
+from minigan.grading import cells, expect, plugin, release, wire
 
 ROOT = pathlib.Path(__file__).parent.parent
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
@@ -122,6 +122,33 @@ class Liar:
             r"(?s)the values are not.*2 at \[1\].*3.*usual cause: oops",
         ),
         (lambda: expect.close("y", Liar(), 1.0), "y is not an array"),
+        (
+            lambda: expect.close("y", np.array([1.2, 100.0]), np.array([1.0, 90.0]), rtol=0.15),
+            r"(?s)got: +1.2 at \[0\].*expected: +1$",  # 100 is farther away, and near enough
+        ),
+        (lambda: expect.close("y", 1 + 0j, 1.0), r"(?s)y is complex.*usual cause: .*real part"),
+        (lambda: expect.close("y", np.ones(2) + 0j, np.ones(2)), "y is complex"),
+        (
+            lambda: expect.array("y", np.array([1.0, np.ones(2)], object), (2,)),
+            "(?s)array of objects.*no number",
+        ),
+        (
+            lambda: expect.array("y", wire.foreign("ndarray"), (2,)),
+            "(?s)array of objects.*got: +dtype object",
+        ),
+        (lambda: expect.close("y", None, 1.0), "(?s)y is nothing.*`return` is missing"),
+        (lambda: expect.several("y", None, 2), "(?s)y is nothing.*`return` is missing"),
+        (lambda: expect.several("y", np.float64(2), 2), r"(?s)not 2 things.*got: +float64\n"),
+        (lambda: expect.several("y", (1, 2, 3), 2), r"(?s)not 2 things.*got: +tuple of 3"),
+        (lambda: expect.named("y", None, ["a", "b"]), "(?s)y is nothing.*a dict with a, b"),
+        (lambda: expect.named("y", {"a": 1}, ["a", "b"]), r"(?s)not a dict with a, b.*got: +a\n"),
+        (
+            lambda: expect.on_copies(lambda x, y: x.sort())(np.array([2.0, 1.0]), 3),
+            r"(?s)changed its argument in place: x\n.*usual cause",
+        ),
+        (lambda: expect.on_copies(lambda p: p["a"].fill(7))({"a": np.ones(2)}), "in place: p\n"),
+        (lambda: expect.on_copies(lambda *a, k: k.append(1))(1, k=[]), "in place: k\n"),
+        (lambda: expect.on_copies(np.copyto)(np.ones(2), 7), "in place: number 1\n"),
         (lambda: expect.true("it holds", Liar(), "a", "b"), r"(?s)it holds.*got: +a"),
         (lambda: expect.choice("why", "b", "c", {"b": "No."}), r"why: b is not it.  No\."),
         (lambda: expect.choice("why", Liar(), "c", {"b": "No."}), r"(?s)not one of.*b, c"),
@@ -148,6 +175,19 @@ def test_passing_checks_pass():
     expect.close("y", np.float32(1.0), 1.0)
     expect.true("it holds", np.bool_(True), "a", "b")
     expect.choice("why", "c", "c", {"b": "No."})
+    expect.close("y", 1, 1.0)
+    assert expect.several("y", [1, 2], 2) == [1, 2]
+    assert len(expect.several("y", np.ones((2, 3)), 2)) == 2
+    assert expect.named("y", {"b": 1, "a": 2}, ["a", "b"])
+
+
+def test_a_check_keeps_its_arrays_and_the_results_it_has_got():
+    x, earlier = np.ones(2), np.zeros(2)
+    call = expect.on_copies(lambda x: (x, earlier))
+    same, got = call(x)
+    same[:], earlier[:] = 7, 7
+    assert x.max() == 1 and got.max() == 0
+    assert expect.on_copies(call).student is call.student  # a check run twice
 
 
 # ---- the plugin -------------------------------------------------------------------------------------
