@@ -208,6 +208,32 @@ def test_a_check_without_a_solution_says_so(tmp_path):
     assert "no cell is marked as this task's solution" in first["feedback"]
 
 
+def test_a_forgotten_return_is_named_where_the_check_trips_over_it():
+    exercise = roster.exercises(ROOT / "solutions")["03_gradients_from_scratch"]
+    made = submission.parse(nbformat.writes(exercise.notebook).encode())
+    made.cells["vjp_divide"] = "def vjp_divide(*args):\n    pass"
+    first = grade.grade(exercise, made)[0]["feedback"]
+    assert first.startswith("vjp_divide returned NoneType, which the check cannot use"), first
+
+
+@pytest.mark.parametrize("value, words", [
+    ("np.array([1, None])", "ndarray of object"), ("np.array(['a'])", "ndarray of <U1"), ("z + 0j", "pixel_norm is complex"),
+])  # fmt: skip
+def test_arrays_of_no_real_numbers_are_called_what_they_are(value, words):
+    exercise = roster.Exercise(bad.NAME, bad.exercise())
+    made = submission.parse(nbformat.writes(bad.notebook(bad.body(f"return {value}"))).encode())
+    if words == "pixel_norm is complex":
+        made.cells["norm"] = bad.RIGHT + " + 0j"
+    assert words in grade.grade(exercise, made)[1]["feedback"]
+
+
+def test_magics_that_ask_for_a_window_cost_nothing():
+    for name in ("widget", "qt", "notebook", "inline"):
+        made = bad.notebook(f"%matplotlib {name}\n%gui qt\n{bad.RIGHT}")
+        outcomes = grade.grade(TINY, submission.parse(nbformat.writes(made).encode()))
+        assert [o["feedback"] for o in outcomes] == ["", "", ""]
+
+
 def handed_back(tmp_path, made, remarks=()):
     path = tmp_path / f"{bad.NAME}.ipynb"
     path.write_text(made if isinstance(made, str) else nbformat.writes(made))

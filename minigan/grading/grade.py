@@ -215,6 +215,7 @@ class _Run:
                 if grade_id in self.broken:
                     return self.broken[grade_id]
         filename = f"<check {check.grade_id}>"
+        self.kernel.returned = ""
         linecache.cache[filename] = len(source), None, source.splitlines(True), filename
         try:
             exec(compile(source, filename, "exec"), namespace)
@@ -225,7 +226,11 @@ class _Run:
         except AssertionError as error:
             return str(error) or "a check without words failed"
         except Exception as error:  # the check tripped over what came back
-            return f"{type(error).__name__}: {error}"
+            said = f"{type(error).__name__}: {error}"
+            if not self.kernel.returned:
+                return said
+            return (f"{self.kernel.returned}, which the check cannot use: is a return missing?\n"
+                    f"  {said}")  # fmt: skip
         return None
 
     def words(self, error):

@@ -51,6 +51,7 @@ class Kernel:
         self.allowance = limits.cell  # seconds left for this cell or check
         self.fresh = True  # a cell or check begins: its random numbers, too
         self.why = ""
+        self.returned = ""  # what came of the latest call, in words
 
     def fresh_allowance(self):
         """A new cell or check begins: it has `limits.cell` seconds."""
@@ -264,7 +265,9 @@ class Remote:
         self.__name__ = label or name
 
     def __call__(self, *args, **kwargs):
-        return self.kernel.call(self.name, args, kwargs, self.answers, self.parameters)
+        result = self.kernel.call(self.name, args, kwargs, self.answers, self.parameters)
+        self.kernel.returned = f"{self.__name__} returned {type(result).__name__}"
+        return result
 
 
 def _tree(process):

@@ -96,7 +96,10 @@ class Packer:
         if kind is np.random.Generator and _mutable(value):
             return {"rng": state(value)}
         special = self.special(value)
-        return {"foreign": kind.__name__} if special is None else special
+        if special is None:
+            of = f" of {value.dtype}" if kind is np.ndarray else ""  # objects, texts, dates
+            special = {"foreign": kind.__name__ + of}
+        return special
 
     def _array(self, value):
         self.arrays.append(np.ascontiguousarray(value).reshape(value.shape))

@@ -110,6 +110,7 @@ class Worker:
         settings.HistoryManager.enabled = False
         InteractiveShell.enable_gui = lambda self, gui=None: None  # there is none: %matplotlib
         self.shell = InteractiveShell.instance(config=settings, user_ns={"__name__": "__main__"})
+        self.shell.register_magic_function(lambda line: None, magic_name="matplotlib")
         self.beside = {}  # the names a harness sees beside the student's functions: the set-up's
 
     def serve(self):
