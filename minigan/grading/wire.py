@@ -96,10 +96,7 @@ class Packer:
         if kind is np.random.Generator and _mutable(value):
             return {"rng": state(value)}
         special = self.special(value)
-        if special is None:
-            of = f" of {value.dtype}" if kind is np.ndarray else ""  # objects, texts, dates
-            special = {"foreign": kind.__name__ + of}
-        return special
+        return {"foreign": kind.__name__} if special is None else special
 
     def _array(self, value):
         self.arrays.append(np.ascontiguousarray(value).reshape(value.shape))
