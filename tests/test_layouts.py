@@ -208,12 +208,13 @@ def test_a_check_without_a_solution_says_so(tmp_path):
     assert "no cell is marked as this task's solution" in first["feedback"]
 
 
-def test_a_forgotten_return_is_named_where_the_check_trips_over_it():
-    exercise = roster.exercises(ROOT / "solutions")["03_gradients_from_scratch"]
-    made = submission.parse(nbformat.writes(exercise.notebook).encode())
-    made.cells["vjp_divide"] = "def vjp_divide(*args):\n    pass"
-    first = grade.grade(exercise, made)[0]["feedback"]
-    assert first.startswith("vjp_divide returned NoneType, which the check cannot use"), first
+def test_what_a_check_trips_over_is_named():
+    made = bad.exercise()
+    made.cells[3].source = "first, second = pixel_norm(np.ones((1, 4)))"
+    outcomes = grade.grade(roster.Exercise(bad.NAME, made),
+                           submission.parse(nbformat.writes(bad.notebook(bad.body("pass"))).encode()))  # fmt: skip
+    words = "pixel_norm returned NoneType, which the check cannot use: is a return missing?\n  TypeError"
+    assert outcomes[0]["feedback"].startswith(words)
 
 
 @pytest.mark.parametrize("value, words", [
