@@ -98,6 +98,13 @@ def huge(folder):
     write(folder, made)
 
 
+def write_as(folder, minor):
+    made = json.loads(nbformat.writes(notebook()))
+    for cell in made["cells"] if minor == 0 else ():
+        cell["metadata"]["id"] = cell.pop("id")  # as Colab does
+    (folder / f"{NAME}.ipynb").write_text(json.dumps(dict(made, nbformat_minor=minor)))
+
+
 def version_3():
     cells = [{"cell_type": "code", "input": cell.source, "language": "python", "outputs": [],
               "metadata": cell.metadata, "collapsed": False} for cell in notebook().cells[1:]]  # fmt: skip
@@ -139,9 +146,15 @@ FILES = {
     "a pipe": (0, 0, "not a file", lambda folder: os.mkfifo(folder / f"{NAME}.ipynb")),
     "a link to another": (0, 0, "not a file", link(f"../a good one/{NAME}.ipynb")),
     "a link to nothing": (0, 0, "not handed in", link("nothing")),
-    "another notebook": (0, 0, "is it the right notebook", changed(lambda nb: [c.metadata.clear() for c in nb.cells] and None)),
+    "another notebook": (0, 0, "is it the right notebook", changed(lambda nb: nb.update(cells=nb.cells[:2]))),
+    "all marks lost": (2, 1, "because it defines 'pixel_norm'", changed(lambda nb: [c.metadata.clear() for c in nb.cells] and None)),
     "brings a conftest": (0, 1, "", with_conftest),
-    "another name": (0, 0, "no exercise is called 'homework.ipynb'", lambda folder: write(folder, notebook(), "homework.ipynb")),
+    "capital letters": (2, 1, "graded: '02_tiny.IPYNB'", lambda folder: write(folder, notebook(), f"{NAME}.IPYNB")),
+    "as text": (2, 1, "graded: '02_tiny.ipynb.txt'", lambda folder: write(folder, notebook(), f"{NAME}.ipynb.txt")),
+    "format 4.0": (2, 1, "", lambda folder: write_as(folder, 0)),
+    "no number of its format": (2, 1, "", lambda folder: write_as(folder, "5")),
+    "10 MB of pictures": (2, 1, "", changed(lambda nb: nb.cells[1].update(outputs=[nbformat.v4.new_output("display_data", {"image/png": "A" * 10_000_000})]))),
+    "a million values": (0, 0, "clear the outputs", changed(lambda nb: nb.cells[1].update(outputs=[nbformat.v4.new_output("display_data", {"application/json": [0] * 1_000_000})]))),
 }  # fmt: skip
 
 
@@ -152,6 +165,14 @@ def doubled(nb):
     copy = nbformat.from_dict(json.loads(json.dumps(nb.cells[2])))
     nb.cells[2].source = body(ZERO)
     nb.cells.append(copy)
+
+
+def split(nb):
+    """In the middle of the function, as JupyterLab does it: the marks are copied."""
+    copy = nbformat.from_dict(json.loads(json.dumps(nb.cells[2])))
+    nb.cells[2].source, copy.source = RIGHT.split("\n", 1)
+    copy.id = "half"
+    nb.cells.insert(3, copy)
 
 
 def edited(nb):
@@ -167,15 +188,20 @@ def helper_elsewhere(nb):
 
 CELLS = {
     "a cell is missing": (0, 1, "the cell 'norm' is missing", changed(lambda nb: nb.cells.pop(2) and None)),
-    "a cell is markdown": (0, 1, "the cell 'norm' is missing", changed(lambda nb: nb.cells[2].update(cell_type="markdown") or json.dumps(nb))),
+    "a cell is markdown": (0, 1, "the cell 'norm' is a markdown cell, which is not run", changed(lambda nb: nb.cells[2].update(cell_type="markdown") or json.dumps(nb))),
     "a cell twice": (0, 1, "the first was graded", changed(doubled)),
+    "a cell split": (2, 1, "together with the second", changed(split)),
+    "two cells merged": (2, 1, "cell number 3 was graded, because it defines 'twice'", changed(lambda nb: nb.cells[2].update(source=f"{RIGHT}\n\n\n{TWICE}") or nb.cells.pop(5) and None)),
+    "another's mark": (2, 1, "the first was graded", changed(lambda nb: nb.cells.append(nbformat.v4.new_code_cell("0/0", metadata=meta("<img src=x>![](y)", ""))) or nb.cells.append(nb.cells[-1]))),
     "cells reordered": (2, 1, "", changed(lambda nb: nb.cells.reverse())),
     "extra cells that fail": (2, 1, "", changed(lambda nb: nb.cells.insert(1, nbformat.v4.new_code_cell("1/0")))),
     "checks edited": (0, 1, "usual cause: the mean was subtracted", changed(edited)),
     "checks deleted": (2, 1, "", changed(lambda nb: [nb.cells.pop(n) for n in (6, 4, 3)] and None)),
     "points edited": (0, 0, "not yet written", changed(lambda nb: [c.metadata.nbgrader.update(points=99) for c in nb.cells[2:]]
                             and [nb.cells[n].update(source='def twice(x):\n    raise NotImplementedError("not yet written")') for n in (2, 5)] and None)),
-    "metadata is text": (0, 1, "the cell 'norm' is missing", changed(lambda nb: nb.cells[2].metadata.update(nbgrader="yes"))),
+    "metadata is text": (2, 1, "no cell is marked as 'norm'", changed(lambda nb: nb.cells[2].metadata.update(nbgrader="yes"))),
+    "metadata of odd types": (2, 1, "", changed(lambda nb: [nb.cells[0].update(metadata=None), nb.cells[3].metadata.nbgrader.update(grade_id=["a"])] and json.dumps(nb))),
+    "not a number in an output": (2, 1, "", changed(lambda nb: nb.cells[1].update(outputs=[nbformat.v4.new_output("display_data", {"application/json": float("nan")})]) or json.dumps(nb))),
     "a helper elsewhere": (0, 1, "your cell uses 'helper', defined in a cell that is not handed in (number 3): move it here", changed(helper_elsewhere)),
     "as it came": (0, 1, "not yet written", body('raise NotImplementedError("not yet written")')),
     "a syntax error": (0, 1, "its cell did not run: SyntaxError", "def pixel_norm(z) return z"),
@@ -184,7 +210,8 @@ CELLS = {
     "returns nothing": (0, 1, "got:         NoneType", body("pass")),
     "a magic": (2, 1, "", "%matplotlib inline\n" + RIGHT),
     "an unknown magic": (0, 1, "Line magic function `%nonsense` not found", RIGHT + "\n%nonsense"),
-    "changes its argument": (1, 1, "usual cause: changed in place", body("z /= np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)", "return z")),
+    "changes its argument": (0, 1, "your function changed its argument in place: z", body("z /= np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)", "return z")),
+    "changes its argument and does nothing": (0, 1, "your function changed its argument in place: z", body("z[...] = 0", "return z")),
     "float32": (1, 1, "", body("return (z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)).astype(np.float16)")),
     "unicode names": (2, 1, "", RIGHT.replace("z", "ζ").replace("pixel_norm", "pixel_norm")),
 }  # fmt: skip
@@ -285,6 +312,19 @@ CODE = {
     "writes nonsense to the grader": (0, 1, "", body(FORGE % "False")),
     "forges an answer": (0, 1, "what no answer looks like", body(FORGE % "True")),
     "returns 1 GB": (0, 1, "too large", body("return np.ones(10**8)")),
+    "returns many values": (0, 1, "too large to send: 200,001 values", body("return [0.0] * 200_000")),
+    "returns a long text": (0, 1, "too large to send", body("return 'x' * 10**6")),
+    "an error with an odd name": (0, 1, "NameError", body("raise NameError('x', name=[])")),
+    "an error without letters": (0, 1, ":  (line", "class Odd(Exception):\n    def __str__(self):\n        return '\x07'\nOdd.__name__ = '\x08'\n" + body("raise Odd")),
+    "holds memory in memory files": (0, 1, "Cannot allocate memory", body("import os", "os.memfd_create('x')")),
+    "holds memory in shared segments": (0, 1, "shared memory are not allowed", body("import ctypes", "ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600)")),
+    "memory in memory files": (0, 1, "", if_it_works("import os", "os.ftruncate(os.memfd_create('x'), 10**6)")),
+    "memory in shared segments": (0, 1, "", if_it_works("import ctypes", "assert ctypes.CDLL(None).shmget(0, 1 << 20, 0o1600) >= 0")),
+    "memory that no process shows": (0, 1, "", if_it_works("import mmap", "mmap.mmap(-1, 1 << 20)")),
+    "memory behind a device": (0, 1, "", if_it_works("import mmap, os", "mmap.mmap(os.open('/dev/zero', os.O_RDWR), 1 << 20)")),
+    "mounts a file system": (0, 1, "", if_it_works("import ctypes", "assert ctypes.CDLL(None).unshare(0x10000000) == 0")),
+    "many open files": (0, 1, "", if_it_works("import os", "kept = [os.pipe() for _ in range(500)]")),
+    "many empty files": (0, 1, "more than 20,000 files", body("import os, time", "for n in range(10**6):", "    os.mkdir(f'd{n}')")),
     "returns a nest": (0, 1, "RecursionError", body("out = []", "for _ in range(10**5): out = [out]", "return out")),
     "returns a function": (0, 1, "got:         function", body("return pixel_norm")),
     "an endless message": (0, 1, "", body("raise ValueError('x' * 10**7)")),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from minigan.grading import cells, expect, plugin, release
+from minigan.grading import cells, expect, plugin, release, wire
 
 ROOT = pathlib.Path(__file__).parent.parent
 EXERCISES = sorted((ROOT / "exercises").glob("*.ipynb"))
@@ -122,6 +122,33 @@ class Liar:
             r"(?s)the values are not.*2 at \[1\].*3.*usual cause: oops",
         ),
         (lambda: expect.close("y", Liar(), 1.0), "y is not an array"),
+        (
+            lambda: expect.close("y", np.array([1.2, 100.0]), np.array([1.0, 90.0]), rtol=0.15),
+            r"(?s)got: +1.2 at \[0\].*expected: +1$",  # 100 is farther away, and near enough
+        ),
+        (lambda: expect.close("y", 1 + 0j, 1.0), r"(?s)y is complex.*usual cause: .*real part"),
+        (lambda: expect.close("y", np.ones(2) + 0j, np.ones(2)), "y is complex"),
+        (
+            lambda: expect.array("y", np.array([1.0, np.ones(2)], object), (2,)),
+            "(?s)array of objects.*no number",
+        ),
+        (
+            lambda: expect.array("y", wire.foreign("ndarray"), (2,)),
+            "(?s)array of objects.*got: +dtype object",
+        ),
+        (lambda: expect.close("y", None, 1.0), "(?s)y is nothing.*`return` is missing"),
+        (lambda: expect.several("y", None, 2), "(?s)y is nothing.*`return` is missing"),
+        (lambda: expect.several("y", np.float64(2), 2), r"(?s)not 2 things.*got: +float64\n"),
+        (lambda: expect.several("y", (1, 2, 3), 2), r"(?s)not 2 things.*got: +tuple of 3"),
+        (lambda: expect.named("y", None, ["a", "b"]), "(?s)y is nothing.*a dict with a, b"),
+        (lambda: expect.named("y", {"a": 1}, ["a", "b"]), r"(?s)not a dict with a, b.*got: +a\n"),
+        (
+            lambda: expect.on_copies(lambda x, y: x.sort())(np.array([2.0, 1.0]), 3),
+            r"(?s)changed its argument in place: x\n.*usual cause",
+        ),
+        (lambda: expect.on_copies(lambda p: p["a"].fill(7))({"a": np.ones(2)}), "in place: p\n"),
+        (lambda: expect.on_copies(lambda *a, k: k.append(1))(1, k=[]), "in place: k\n"),
+        (lambda: expect.on_copies(np.copyto)(np.ones(2), 7), "in place: number 1\n"),
         (lambda: expect.true("it holds", Liar(), "a", "b"), r"(?s)it holds.*got: +a"),
         (lambda: expect.choice("why", "b", "c", {"b": "No."}), r"why: b is not it.  No\."),
         (lambda: expect.choice("why", Liar(), "c", {"b": "No."}), r"(?s)not one of.*b, c"),
@@ -148,6 +175,19 @@ def test_passing_checks_pass():
     expect.close("y", np.float32(1.0), 1.0)
     expect.true("it holds", np.bool_(True), "a", "b")
     expect.choice("why", "c", "c", {"b": "No."})
+    expect.close("y", 1, 1.0)
+    assert expect.several("y", [1, 2], 2) == [1, 2]
+    assert len(expect.several("y", np.ones((2, 3)), 2)) == 2
+    assert expect.named("y", {"b": 1, "a": 2}, ["a", "b"])
+
+
+def test_a_check_keeps_its_arrays_and_the_results_it_has_got():
+    x, earlier = np.ones(2), np.zeros(2)
+    call = expect.on_copies(lambda x: (x, earlier))
+    same, got = call(x)
+    same[:], earlier[:] = 7, 7
+    assert x.max() == 1 and got.max() == 0
+    assert expect.on_copies(call).student is call.student  # a check run twice
 
 
 # ---- the plugin -------------------------------------------------------------------------------------
@@ -210,14 +250,24 @@ def test_partial_credit_and_feedback(tmp_path):
     assert "Traceback" not in run.stdout  # the check's words, not the kernel's traceback
 
 
-def test_after_a_timeout_nothing_counts_as_passed(tmp_path):
-    """nbval marks what follows a timeout as expected to fail, even where it passes."""
-    answers = {"adain": "def adain(x, scale, bias):\n    while True:\n        pass"}
-    run, table = grade_with(tmp_path, "solutions", answers, "--nbval-cell-timeout", "2")
-    assert "xpassed" in run.stdout  # so the rest did run, and pass
+def test_an_endless_loop_and_a_dead_kernel_cost_their_own_tasks(tmp_path):
+    answers = {
+        "adain": "def adain(x, scale, bias):\n    while True:\n        pass",
+        "pixel_norm": "import os\ndef pixel_norm(z):\n    os._exit(3)",
+    }
+    run, table = grade_with(tmp_path, "solutions", answers, "--grading-limits", "cell=2")
     assert re.search(r"1 · AdaIN +0 / 3\n +stopped after 2 s: a loop", table), table
-    assert re.search(r"2 · PixelNorm +0 / 2\n +not graded: a cell above", table), table
-    assert re.search(r"total +0 / 11", table)
+    assert re.search(r"2 · PixelNorm +0 / 2\n +the kernel ended itself \(exit status 3\)", table)
+    assert re.search(r"3 · Noise +2 / 2", table)
+
+
+def test_what_is_printed_warned_or_stored_costs_nothing(tmp_path):
+    loud = (
+        "import sys, warnings\n{}\n    print('x' * 100, file=sys.stderr)\n    warnings.warn('careful')\n"
+        "    print('checked')\n    return z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)"
+    ).format("def pixel_norm(z):")  # fmt: skip
+    run, table = grade_with(tmp_path, "exercises", {"pixel_norm": loud})
+    assert re.search(r"2 · PixelNorm +2 / 2", table), table
 
 
 def test_an_exception_and_a_function_that_was_never_defined_are_named(tmp_path):
@@ -227,8 +277,7 @@ def test_an_exception_and_a_function_that_was_never_defined_are_named(tmp_path):
     }
     run, table = grade_with(tmp_path, "exercises", answers)
     assert "ValueError: operands could not be broadcast" in table
-    assert "NameError: name 'pixel_norm' is not defined" in table
-    assert "SyntaxError" in run.stdout  # the cell itself fails too
+    assert "its cell did not run: SyntaxError" in table
 
 
 def test_the_plugin_does_nothing_without_nbval(tmp_path):

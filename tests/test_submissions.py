@@ -1,11 +1,14 @@
 """A class graded for real: `pytest --nbval --submissions`, with every way to go wrong in it."""
 
+import contextlib
 import csv
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -15,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from minigan.grading import classroom, grade, kernel, roster, sandbox, submission, wire
+from minigan.grading import cells, classroom, grade, kernel, roster, sandbox, submission, wire
 from tests import bad_submissions as bad
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -94,10 +97,15 @@ def test_the_reports_are_whole_and_safe_to_open(graded):
     back = sorted(p.parent.name for p in (root / "back").rglob("*.ipynb"))
     assert len(back) == len(bad.CORPUS)
     for path in (root / "back").rglob("*.ipynb"):
-        nbformat.validate(nbformat.read(path, as_version=4))
+        made = json.loads(path.read_text(), parse_constant=pytest.fail)
+        nbformat.validate(made)
+        assert made["nbformat_minor"] >= 5 or not any("id" in cell for cell in made["cells"])
+        assert not {"<img", "![]("} & set(
+            re.findall(r"<img|!\[\]\(", "".join(made["cells"][0]["source"]))
+        )
     one = nbformat.read(root / "back" / "changes its argument" / "02_tiny.ipynb", as_version=4)
-    assert one.cells[0].source.startswith("# 02_tiny: 2 / 3")
-    assert "✗ 0 / 1  z after the call" in one.cells[4].outputs[0].text
+    assert one.cells[0].source.startswith("# 02_tiny: 1 / 3")
+    assert "✗ 0 / 1  your function changed its argument" in one.cells[4].outputs[0].text
 
 
 @pytest.mark.slow
@@ -158,6 +166,99 @@ def test_submissions_need_nbval_and_solutions(tmp_path):
     (tmp_path / "solutions" / "02_tiny.ipynb").unlink()
     done = run(tmp_path)
     assert done.returncode == 4 and "grading needs the instructor's own copies" in done.stderr
+
+
+def test_a_process_that_cannot_start_is_said_in_a_sentence(tmp_path):
+    small_class(tmp_path, {"anna": bad.notebook()})
+    done = run(tmp_path, "--grading-limits=memory=20")
+    said = done.stdout + done.stderr
+    assert done.returncode == 4 and "no student's process can start: " in said, said
+    assert "INTERNALERROR" not in said and "Traceback" not in said
+
+
+def test_what_goes_wrong_with_one_submission_is_its_row(tmp_path, monkeypatch):
+    """… and its feedback's, and the run goes on."""
+    students = {name: bad.notebook() for name in ("anna", "bert", "carl")}
+    small_class(tmp_path, students)
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\nfrom minigan.grading import classroom, report\n"
+        "grade, feedback = classroom.grade, report.feedback\n"
+        "def broken(exercise, handed_in, *rest):\n"
+        "    if 'bert' in str(handed_in.cells): raise AssertionError('a surprise')\n"
+        "    return grade(exercise, handed_in, *rest)\n"
+        "def no_feedback(folder, entry, row, most):\n"
+        "    if entry.student == 'anna': raise UnboundLocalError('another')\n"
+        "    feedback(folder, entry, row, most)\n"
+        "classroom.grade, report.feedback = broken, no_feedback\n"
+    )
+    bad.write(tmp_path / "class" / "bert", bad.notebook(norm="# bert\n" + bad.RIGHT))
+    done = run(tmp_path, "--grades=g.json", "--feedback=back", "--confcutdir=.")
+    rows = {
+        row["student"]: row for row in json.loads((tmp_path / "g.json").read_text())["submissions"]
+    }
+    assert done.returncode == 1, done.stdout
+    assert [rows[name]["earned"] for name in students] == [3, 0, 3]
+    assert rows["bert"]["checks"][0]["feedback"] == "NOT GRADED: AssertionError: a surprise"
+    assert "no feedback was written: UnboundLocalError: another" in rows["anna"]["remarks"]
+    assert sorted(p.name for p in (tmp_path / "back").iterdir()) == ["bert", "carl"]
+
+
+def test_nothing_below_a_hidden_folder_is_shown_but_python():
+    """Wherever the project lies: here, the folder that holds this Python is the project."""
+    if sandbox.missing():
+        pytest.skip(sandbox.missing())
+    hidden = {str(pathlib.Path("/usr/share")), sys.prefix, sys.base_prefix, "/usr/nowhere"}
+    limits = sandbox.Limits(cell=20, hidden=tuple(hidden))
+    with contextlib.closing(kernel.Kernel(limits)) as box:
+        box.define("import os, sys, numpy\ndef seen(path):\n    return os.listdir(path) if os.path.isdir(path) else None\n"
+                   "def write(path):\n    open(path + '/x', 'w')")  # fmt: skip
+        assert box.call("seen", ("/usr/share",), {}, []) == []
+        assert "bin" in box.call("seen", ("/usr",), {}, [])
+        parts = {"bin", "lib", "lib64", "include", "share", "etc", "pyvenv.cfg"}
+        assert set(box.call("seen", (sys.prefix,), {}, [])) <= parts
+        assert box.call("seen", (str(ROOT / "solutions"),), {}, []) is None
+        for path in ("/usr/share", sys.prefix):
+            with pytest.raises(kernel.StudentError, match="OSError|PermissionError"):
+                box.call("write", (path,), {}, [])
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_of_system_calls_allows_and_refuses(machine):
+    """Its program, run by hand."""
+    from minigan.grading import seccomp
+
+    architecture, clone, mmap, shmget, memfd, refused = seccomp._REFUSED[machine]
+    lines = list(struct.iter_unpack("<HBBI", seccomp.program(machine)))
+
+    def answer(number, *args, arch=architecture):
+        data = (
+            struct.pack("<II", number, arch)
+            + bytes(8)
+            + struct.pack("<6Q", *args, *[0] * (6 - len(args)))
+        )
+        value, at = 0, 0
+        while True:
+            operation, yes, no, k = lines[at]
+            at += 1
+            if operation == seccomp._RETURN:
+                return k
+            if operation == seccomp._LOAD:
+                (value,) = struct.unpack_from("<I", data, k)
+            elif operation == seccomp._AND:
+                value &= k
+            else:
+                holds = {seccomp._EQUAL: value == k, seccomp._AT_LEAST: value >= k,
+                         seccomp._ANY_BIT: bool(value & k)}[operation]  # fmt: skip
+                at += yes if holds else no
+
+    allowed, eperm, enomem = 0x7FFF0000, 0x00050001, 0x0005000C
+    assert {answer(number) for number in (0, 1, 3, 500)} == {allowed}
+    assert {answer(number) for number in refused} == {eperm}
+    assert answer(memfd) == enomem and answer(shmget) == 0x80000000 and answer(435) == 0x00050026
+    assert answer(clone, 0x11) == allowed and answer(clone, 0x10000011) == eperm
+    assert answer(mmap, 0, 9, 3, 0x22) == allowed and answer(mmap, 0, 9, 3, 0x21) == enomem
+    assert answer(0, arch=1) == eperm and answer(0x40000000) == eperm
+    assert seccomp.program("riscv64") is None
 
 
 @pytest.mark.slow
@@ -235,6 +336,14 @@ def test_an_answer_kept_by_an_earlier_cell_is_guarded_too():
         assert "write this one yourself" in outcomes[grade_id]["feedback"]
 
 
+def test_lost_points_have_words():
+    check = cells.Check("1", "a", 2)
+    assert grade._outcome(check, None)["earned"] == 2
+    for why in ("", "\x07", "\x1b[31m"):
+        outcome = grade._outcome(check, why)
+        assert outcome["earned"] == 0 and outcome["feedback"] == "failed without words"
+
+
 def test_limits_in_words():
     limits = classroom.limits_of("cell=2.5,total=9,memory=100,files=3,processes=7")
     assert limits == sandbox.Limits(2.5, 9.0, 100 << 20, files=3 << 20, processes=7)
@@ -249,7 +358,12 @@ def student():
     box.define(
         "def same(*args, **kwargs):\n    return args, kwargs\n"
         "def view(x):\n    return x[1:, ::-1]\n"
-        "def fill(x, d, l, rng):\n    x[:] = 7\n    d['new'] = x\n    del d['old']\n    l.append(x)\n    return rng.normal()\n"
+        "def fill(rng, x, d, l):\n    l.append(x)\n    del d['old']\n    x[:] = 7\n"
+        "def grow(d):\n    d['new'] = 1\n"
+        "def deep(x, d):\n    d['a']['b'][1][0] = 7\n"
+        "def draw(rng):\n    return rng.normal()\n"
+        "kept = []\ndef keep(x):\n    for y in kept: y[:] = 7\n    kept.append(x + 1)\n    return kept[-1]\n"
+        "import collections\ndef kinds():\n    return collections.namedtuple('P', 'x y')(1, 2), collections.OrderedDict(a=3)\n"
         "def ask(f, x):\n    return f(x, scale=3)\n"
         "def careless(f):\n    return f(1, 2, 3)\n"
         "def fixed(x):\n    x[0] = 1\n"
@@ -263,7 +377,7 @@ def student():
 def test_values_go_there_and_back(student):
     x = np.arange(6.0).reshape(2, 3)
     args = (None, True, 3, 2.5, "ü", x, x.T, np.float32(1.5), np.int64(3), 1 + 2j, [1, (2, "a")],
-            {"a": x, 2: None}, np.array(3), np.zeros((0, 2)), float("inf"), np.array([True]))  # fmt: skip
+            {"a": x, "2": None}, np.array(3), np.zeros((0, 2)), float("inf"), np.array([True]))  # fmt: skip
     got, named = student.call("same", args, {"key": x}, [])
     assert named["key"] is x and got[5] is x  # what was sent comes back as itself
     for mine, theirs in zip(args, got, strict=True):
@@ -272,13 +386,34 @@ def test_values_go_there_and_back(student):
     assert got[7].dtype == np.float32
 
 
-def test_changes_of_arguments_are_seen_here(student):
-    x, d, l, rng = np.zeros(3), {"old": 1}, [1], np.random.default_rng(5)
-    drawn = student.call("fill", (x, d, l, rng), {}, [])
-    np.testing.assert_array_equal(x, 7)
-    assert list(d) == ["new"] and d["new"] is x and l[1] is x
-    again = np.random.default_rng(5)
-    assert drawn == again.normal() and rng.normal() == again.normal()
+def test_a_changed_argument_is_a_failure_and_changes_nothing_here(student):
+    rng, x, d, l = np.random.default_rng(5), np.zeros(3), {"old": 1}, [1]
+    changed = "^your function changed its argument in place: "
+    with pytest.raises(kernel.StudentError, match=changed + "x, d, l$"):
+        student.call("fill", (rng, x, d, l), {}, [], ["rng", "x", "d", "l"])
+    with pytest.raises(kernel.StudentError, match=changed + "number 2$"):
+        student.call("deep", (x, {"a": {"b": [x + 1, x + 2]}}), {}, [])
+    with pytest.raises(kernel.StudentError, match=changed + "d$"):
+        student.call("grow", (), {"d": d}, [])
+    np.testing.assert_array_equal(x, 0)
+    assert d == {"old": 1} and l == [1]
+
+
+def test_a_generator_goes_on_where_the_student_left_it(student):
+    rng, again = np.random.default_rng(5), np.random.default_rng(5)
+    assert student.call("draw", (rng,), {}, []) == again.normal() and rng.normal() == again.normal()
+
+
+def test_what_a_later_call_does_to_an_earlier_result_is_not_seen_here(student):
+    first = student.call("keep", (np.zeros(3),), {}, [])
+    second = student.call("keep", (np.ones(3),), {}, [])
+    np.testing.assert_array_equal(first, 1)
+    np.testing.assert_array_equal(second, 2)
+
+
+def test_named_tuples_and_ordered_dicts_are_tuples_and_dicts(student):
+    got = student.call("kinds", (), {}, [])
+    assert got == ((1, 2), {"a": 3}) and list(map(type, got)) == [tuple, dict]
 
 
 def test_a_result_that_shares_memory_shares_it_here(student):
@@ -296,6 +431,43 @@ def test_functions_of_the_check_can_be_called_from_there(student):
     np.testing.assert_array_equal(student.call("ask", (scaled, np.ones(2)), {}, []), [3, 3])
     with pytest.raises(kernel.StudentError, match="TypeError: .*positional argument"):
         student.call("careless", (scaled,), {}, [])
+
+
+@pytest.mark.parametrize(
+    "what", ["'x' * 10**5", "np.zeros(10**4)", "[np.zeros(10**4)]", "{'a': 1}", "None"]
+)
+def test_a_function_of_the_check_takes_few_and_small_numbers_alone(what):
+    """What a check does with them costs the grader's own time and memory."""
+    given = []
+    with contextlib.closing(kernel.Kernel(sandbox.Limits(cell=20))) as box:
+        box.define("import numpy as np")
+        box.define(f"def once(f, x):\n    f(x)\n    f({what})", student=True)
+        box.define("def often(f, x):\n    for n in range(1100): f(x)", student=True)
+        box.define(
+            f"def again(f, x):\n    for n in range(9):\n        try: f({what})\n        except (TypeError, ValueError): pass"
+        )
+        words = "called too often, or given too much|takes numbers and arrays, not"
+        for name, count in (("once", 1), ("often", 1000), ("again", 0)):
+            given.clear()
+            with (
+                pytest.raises(kernel.StudentError, match=words)
+                if count
+                else contextlib.nullcontext()
+            ):
+                box.call(name, (given.append, np.ones(2)), {}, [])
+            assert len(given) == count
+
+
+def test_random_numbers_that_nobody_seeds_and_the_order_of_sets_are_the_same(student):
+    seen = []
+    for _ in range(2):
+        with contextlib.closing(kernel.Kernel(sandbox.Limits(cell=20))) as box:
+            box.define(
+                "import random\nimport numpy as np\ndef draw():\n    return [random.random(), np.random.random(), *map(str, {'a', 'b', 'c', 'd'})]"
+            )
+            box.fresh_allowance()
+            seen.append([box.call("draw", (), {}, []) for _ in range(2)])
+    assert seen[0] == seen[1] and seen[0][0] != seen[0][1]
 
 
 def test_readonly_arrays_and_error_states_travel(student):
@@ -333,7 +505,7 @@ def test_a_frame_from_the_other_side_is_not_trusted():
 
 @pytest.mark.parametrize("node", [
     {"array": 5}, {"array": -1}, {"array": "0"}, {"again": 3}, {"view": 1}, {"function": 0}, {"student": "f"}, {"rng": {}}, [], {}, {"dict": [[[1], 2]]},
-    {"dict": [1]}, {"tuple": 3}, {"array": 0, "view": [0, 10**9, [8]]}, {"array": 0, "view": [0, 0, [10**12]]}, {"array": 0, "view": [7, 0, [8]]},
+    {"dict": [1]}, {"list": [1] * wire.NODES}, {"tuple": 3}, {"array": 0, "view": [0, 10**9, [8]]}, {"array": 0, "view": [0, 0, [10**12]]}, {"array": 0, "view": [7, 0, [8]]},
     {"complex": "a"}, {"foreign": 3}, {"scalar": None},
 ])  # fmt: skip
 def test_malformed_values_raise_valueerror_or_typeerror(node):

@@ -15,6 +15,7 @@ kernel.py      the stand-ins, and the process behind them: its time, its memory,
 wire.py        what goes there and back: plain values and arrays, nothing that runs
 worker.py      that process: it defines cells and calls functions
 sandbox.py     what it may use and see
+seccomp.py     the system calls that are refused there
 report.py      grades as .json, .csv, .html, on the terminal, and in notebooks to hand back
 dask.py        the same on many machines
 """

@@ -4,7 +4,7 @@ import argparse
 import pathlib
 import sys
 
-from minigan.grading import grade, sandbox, submission
+from minigan.grading import grade, kernel, roster, sandbox, submission
 from minigan.grading.plugin import grade_table
 from minigan.grading.release import hand_out, release
 
@@ -18,6 +18,7 @@ def main():
     own = commands.add_parser("validate", help="before handing in: what would a grader see?")
     own.add_argument("file", type=pathlib.Path)
     args = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")  # a pipe on Windows holds no ✗
     sys.exit(validate(args.file) if args.command == "validate" else make_exercises(args))
 
 
@@ -45,28 +46,36 @@ def validate(path):
     """Grade a notebook as the grader would: its solution cells alone, put into a fresh copy.
 
     The checks are those of solutions/ where there is one, else the file's own.  Returns the exit
-    status: 0 if every check passes, 1 if not, or a sentence if the file is no exercise.
+    status: 0 if every check passes and the file's name will do, 1 if not, or a sentence if the
+    file is no exercise.
     """
-    handed_in = submission.read(path, sandbox.Limits().notebook)
-    if handed_in.problem:
-        return f"{path}: {handed_in.problem}"
-    original = pathlib.Path("solutions") / path.name
-    source = original if original.is_file() else path
+    folders = pathlib.Path("solutions"), sandbox.PACKAGE.parent / "exercises"
+    names = {file.stem for folder in folders for file in folder.glob("*.ipynb")}
+    name, right = roster.meant(path.name, names)
+    original = folders[0] / f"{name}.ipynb"
+    limits = sandbox.Limits(hidden=(str(pathlib.Path.cwd()),))
     try:
-        notebook = submission.notebook_of(source.read_bytes())
-        if source is path:  # without the student's own cells, which are not handed in
-            notebook.cells = [cell for cell in notebook.cells if "minigan" in cell.metadata]
-        exercise = grade.Exercise(path.stem, notebook)
-    except submission.READING as error:
-        return f"{source}: not an exercise: {error}"
-    outcomes = grade.grade(exercise, handed_in)
+        if original.is_file():
+            exercise, _ = grade.own(original)
+            handed_in = submission.read(path, limits.notebook, exercise)
+            if handed_in.problem:
+                raise ValueError(handed_in.problem)
+        else:
+            exercise, handed_in = grade.own(path, limits)
+        outcomes = grade.grade(exercise, handed_in, limits=limits)
+    except (ValueError, kernel.CannotStart) as error:
+        return f"{path}: {error}"
+    if names and not right:
+        print(f"A grader will not grade a file of the name {path.name!r}: call it "
+              f"{name or 'as the exercise was called'}.ipynb")  # fmt: skip
     for remark in handed_in.remarks:
         print(remark)
     lines = grade_table([outcome | {"cell": n} for n, outcome in enumerate(outcomes)])
     print("\n".join(lines))
-    if source is path:
+    if not original.is_file():
         print("(the visible checks only; the grader has more, and its own copy of these)")
-    return 0 if all(not outcome["feedback"] for outcome in outcomes) else 1
+    passed = all(not outcome["feedback"] for outcome in outcomes)
+    return 0 if passed and (right or not names) else 1
 
 
 if __name__ == "__main__":

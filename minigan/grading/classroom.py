@@ -7,6 +7,8 @@ pytest-xdist may run submissions side by side (`-n 2 --dist loadfile`), and the 
 pytest itself is shown the folder solutions/, never DIR: it would load a conftest.py it finds there.
 """
 
+import dataclasses
+import functools
 import pathlib
 import secrets
 import subprocess
@@ -16,10 +18,10 @@ import nbformat
 import pytest
 
 from minigan.grading import report, sandbox, submission
-from minigan.grading.grade import grade
+from minigan.grading.grade import grade, not_graded, own
+from minigan.grading.kernel import CannotStart
+from minigan.grading.plugin import KEY
 from minigan.grading.roster import exercises, roster
-
-KEY = "minigan-grade"
 
 
 def limits_of(text):
@@ -30,11 +32,11 @@ def limits_of(text):
         known = {"cell": float, "total": float, "processes": int}
         if name in known:
             changes[name] = known[name](value)
-        elif name in ("memory", "files"):
+        elif name in ("memory", "files", "notebook"):
             changes[name] = int(value) * sandbox.MEBI
         else:
             raise ValueError(f"--grading-limits: {name!r} is none of cell, total, memory, files, "
-                             "processes")  # fmt: skip
+                             "processes, notebook")  # fmt: skip
         if not changes[name] > 0:
             raise ValueError(f"--grading-limits: {name} must be above 0, got {value}")
     return sandbox.Limits(**changes)
@@ -51,11 +53,17 @@ class Classroom:
             config.option.grading_seed = secrets.randbelow(1 << 32)
         self.seed = config.option.grading_seed
         try:
-            self.limits = limits_of(config.option.grading_limits)
+            folders = [config.invocation_params.dir, self.solutions, self.folder,
+                       config.option.feedback or ".",
+                       *(pathlib.Path(name).parent for name in config.option.grades)]  # fmt: skip
+            hidden = sorted({str(pathlib.Path(name).resolve()) for name in folders})
+            self.limits = dataclasses.replace(
+                limits_of(config.option.grading_limits), hidden=tuple(hidden)
+            )
             for path in config.option.grades:
                 report.writer(path)
             self.exercises = exercises(self.solutions)
-            self.entries = roster(self.folder, self.exercises)
+            self.entries, self.nobodys = roster(self.folder, self.exercises)
         except ValueError as error:
             raise pytest.UsageError(str(error)) from error
         self.worker = hasattr(config, "workerinput")
@@ -74,8 +82,12 @@ class Classroom:
         warm()
         for name in sorted({entry.exercise for entry in self.entries}):
             exercise = self.exercises[name]
-            own = submission.parse(nbformat.writes(exercise.notebook).encode())
-            for outcome in grade(exercise, own, self.seed, self.limits):
+            model = submission.parse(nbformat.writes(exercise.notebook).encode())
+            try:
+                outcomes = grade(exercise, model, self.seed, self.limits)
+            except CannotStart as error:
+                raise pytest.UsageError(f"nothing was graded: {error}") from error
+            for outcome in outcomes:
                 if outcome["feedback"]:
                     raise pytest.UsageError(
                         f"solutions/{name}.ipynb itself fails its check {outcome['grade_id']!r}, "
@@ -100,18 +112,32 @@ class Classroom:
             self.client.close()
 
     def grade(self, file):
-        """The outcomes and remarks of one collected file."""
-        handed_in = submission.read(file.entry.path, self.limits.notebook)
+        """What is said of one collected file: its outcomes, remarks, and whether it was graded."""
+        exercise, graded = self.exercises[file.entry.exercise], file.entry.whole
+        handed_in = submission.read(file.entry.path, self.limits.notebook, exercise)
+        try:
+            if file in self.futures:
+                outcomes = self.futures[file].result()
+            else:
+                outcomes = grade(exercise, handed_in, self.seed, self.limits)
+        except Exception as error:  # one student's row, and the run goes on
+            graded = False
+            outcomes = not_graded(exercise, f"NOT GRADED: {type(error).__name__}: {error}")
         remarks = [*file.entry.remarks, *handed_in.remarks]
-        if file in self.futures:
-            return self.futures[file].result(), remarks
-        exercise = self.exercises[file.entry.exercise]
-        return grade(exercise, handed_in, self.seed, self.limits), remarks
+        return [{"student": file.entry.student, "exercise": file.entry.exercise, "number": number,
+                 "outcome": outcome, "remarks": remarks, "graded": graded}
+                for number, outcome in enumerate(outcomes)]  # fmt: skip
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter):
         rows = self.rows(terminalreporter)
-        summary = report.Report(self.seed, sandbox.isolation(), rows)
+        if self.config.option.feedback:
+            for entry, row in zip(self.entries, rows, strict=True):
+                try:
+                    report.feedback(self.config.option.feedback, entry, row, self.limits.notebook)
+                except Exception as error:  # of this student alone
+                    row.remarks.append(f"no feedback was written: {type(error).__name__}: {error}")
+        summary = report.Report(self.seed, sandbox.isolation(), rows, [*self.nobodys])
         terminalreporter.section("grades")
         for line in report.table(summary):
             terminalreporter.write_line(line)
@@ -119,10 +145,8 @@ class Classroom:
             report.write(path, summary)
             terminalreporter.write_line(f"wrote {path}")
         if self.config.option.feedback:
-            for entry, row in zip(self.entries, rows, strict=True):
-                report.feedback(self.config.option.feedback, entry, row, self.limits.notebook)
             terminalreporter.write_line(f"wrote feedback to {self.config.option.feedback}")
-        whole = all(row.graded for row in rows)
+        whole = all(row.graded for row in rows) and not any(self.nobodys.values())
         # Lost points are no failure of the run; a submission that could not be graded is.
         terminalreporter._session.exitstatus = 0 if whole else 1
 
@@ -138,14 +162,13 @@ class Classroom:
                         ] = value
         rows = []
         for entry in self.entries:
-            checks = self.exercises[entry.exercise].checks
+            exercise = self.exercises[entry.exercise]
             mine = found.get((entry.student, entry.exercise), {})
             outcomes = [mine[n]["outcome"] for n in sorted(mine)]
-            graded = len(outcomes) == len(checks)
+            graded = len(outcomes) == len(exercise.checks)
             if not graded:
-                why = "NOT GRADED: the run did not get to it"
-                outcomes = [{"task": c.task, "grade_id": c.grade_id, "points": c.points,
-                             "earned": 0, "feedback": why} for c in checks]  # fmt: skip
+                outcomes = not_graded(exercise, "NOT GRADED: the run did not get to it")
+            graded = graded and all(value["graded"] for value in mine.values())
             remarks = mine[0]["remarks"] if 0 in mine else list(entry.remarks)
             rows.append(report.Row(entry.student, entry.exercise, graded, remarks, outcomes))
         return rows
@@ -160,34 +183,67 @@ class Folder(pytest.Directory):
             name = f"{entry.student}/{entry.exercise}.ipynb"
             path = self.path / f"{entry.exercise}.ipynb"  # a student's may be no valid text
             file = File.from_parent(self, path=path, name=name, nodeid=name)
-            file.classroom, file.entry, file.result = classroom, entry, None
+            file.classroom, file.entry = classroom, entry
             yield file
 
 
 class File(pytest.File):
     """One submission: an item for each check of the instructor's copy, whatever it contains."""
 
+    @property
+    def exercise(self):
+        return self.classroom.exercises[self.entry.exercise]
+
+    @functools.cached_property
+    def said(self):
+        return self.classroom.grade(self)
+
     def collect(self):
-        for number, check in enumerate(self.classroom.exercises[self.entry.exercise].checks):
+        for number, check in enumerate(self.exercise.checks):
             item = CheckItem.from_parent(self, name=check.grade_id)
             item.number = number
             yield item
+
+
+class Own(File):
+    """A notebook without a classroom, the student's own view: what its own checks say.
+
+    They are run as a grader would run them, in the same order and on the same stand-ins.
+    """
+
+    exercise = handed_in = limits = None
+
+    @functools.cached_property
+    def said(self):
+        try:
+            outcomes = grade(self.exercise, self.handed_in, limits=self.limits)
+        except Exception as error:  # metadata that is not as `release` made it, say
+            name = "" if isinstance(error, CannotStart) else f"{type(error).__name__}: "
+            outcomes = not_graded(self.exercise, f"NOT GRADED: {name}{error}")
+        about = {"notebook": self.path.name, "remarks": self.handed_in.remarks}
+        return [about | {"number": n, "outcome": outcome} for n, outcome in enumerate(outcomes)]
+
+
+def own_file(path, parent):
+    """The `Own` of a notebook, or None if it has no checks, or none that can be read."""
+    try:
+        limits = limits_of(parent.config.option.grading_limits)
+        exercise, handed_in = own(path, limits)
+    except ValueError:
+        return None
+    file = Own.from_parent(parent, path=path)
+    file.exercise, file.handed_in, file.limits = exercise, handed_in, limits
+    return file
 
 
 class CheckItem(pytest.Item):
     """A check of one submission; it passes if its points were earned."""
 
     def runtest(self):
-        file = self.parent
-        if file.result is None:
-            file.result = file.classroom.grade(file)
-        outcomes, remarks = file.result
-        outcome = outcomes[self.number]
-        value = {"student": file.entry.student, "exercise": file.entry.exercise,
-                 "number": self.number, "outcome": outcome, "remarks": remarks}  # fmt: skip
+        value = self.parent.said[self.number]
         self.user_properties.append((KEY, value))
-        if outcome["feedback"]:
-            raise NotEarned(outcome["feedback"])
+        if value["outcome"]["feedback"]:
+            raise NotEarned(value["outcome"]["feedback"])
 
     def repr_failure(self, excinfo):
         return str(excinfo.value)

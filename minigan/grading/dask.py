@@ -25,8 +25,9 @@ def connect(address):
 
 def submit(client, classroom, entry):
     """The future of a submission's outcomes."""
-    text = nbformat.writes(classroom.exercises[entry.exercise].notebook)
-    handed_in = submission.read(entry.path, classroom.limits.notebook)
+    exercise = classroom.exercises[entry.exercise]
+    text = nbformat.writes(exercise.notebook)
+    handed_in = submission.read(entry.path, classroom.limits.notebook, exercise)
     return client.submit(
         run, entry.exercise, text, handed_in, classroom.seed, classroom.limits, pure=False
     )

@@ -52,11 +52,97 @@ def _fail(what, got, expected, usual):
     raise CheckFailed("\n".join(lines))
 
 
+def on_copies(function):
+    """`function`, called with copies of its arguments; every check calls a student's in this way.
+
+    So no check's own array is changed, what was returned before stays as it was, and whoever
+    changes an argument in place is told so, not what follows from it.
+    """
+    function = getattr(function, "student", function)  # a check that is run again
+    code = getattr(function, "__code__", None)
+    names = code.co_varnames[: code.co_argcount] if code else ()
+
+    def call(*args, **kwargs):
+        named = [*names[: len(args)], *(f"number {n + 1}" for n in range(len(names), len(args)))]
+        before = dict(zip(named, args, strict=True)) | kwargs
+        given = _copied(before)
+        result = function(*map(given.get, named), **{key: given[key] for key in kwargs})
+        changed = ", ".join(name for name in before if not _same(before[name], given[name]))
+        if changed:
+            what = f"your function changed its argument in place: {changed}"
+            _fail(what, "changed", "as it was", "`x += …` and `x[…] = …` write into the caller's x")
+        return _copied(result)
+
+    call.student = function
+    return call
+
+
+def _copied(value):
+    if type(value) is np.ndarray:
+        return value.copy()
+    if type(value) is dict:
+        return {key: _copied(inner) for key, inner in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
+
+
+def _same(old, new):
+    if type(old) is np.ndarray:
+        return np.array_equal(old, new, equal_nan=True)
+    if type(old) is dict:
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    if type(old) in (list, tuple):
+        return len(old) == len(new) and all(map(_same, old, new))
+    return True
+
+
+def _returned(what, got, expected):
+    if got is None:
+        _fail(f"{what} is nothing", None, expected, "`return` is missing")
+
+
+def several(what, got, count):
+    """`got` is a tuple of `count` things (or a list, or an array of so many); returns it."""
+    _returned(what, got, f"{count} things")
+    plain = isinstance(got, (tuple, list)) or (type(got) is np.ndarray and got.ndim > 0)
+    size = len(got) if plain else None
+    if size != count:
+        found = type(got).__name__ + ("" if size is None else f" of {size}")
+        usual = f"return all {count}, with commas between them"
+        _fail(f"{what} is not {count} things", found, f"{count} things", usual)
+    return got
+
+
+def named(what, got, names):
+    """`got` is a dict with these names; returns it."""
+    expected = f"a dict with {', '.join(names)}"
+    _returned(what, got, expected)
+    if not isinstance(got, dict) or got.keys() != set(names):
+        found = ", ".join(map(str, got)) if isinstance(got, dict) else type(got).__name__
+        _fail(f"{what} is not {expected}", found, expected, "the same names as those given")
+    return got
+
+
 def array(what, got, shape, dtype=None, usual=""):
-    """`got` is a plain NumPy array of `shape` (and `dtype`, if given) without NaN; returns it."""
-    if type(got) is not np.ndarray and not (shape == () and isinstance(got, (np.generic, float))):
+    """`got` is a plain NumPy array of real numbers, of `shape` (and `dtype`), without NaN.
+
+    Returns it.  A number is an array of shape ().
+    """
+    _returned(what, got, f"an array of shape {shape}")
+    if type(got) is np.ndarray or isinstance(got, (np.generic, float, complex)) or type(got) is int:
+        found = np.asarray(got)
+    elif type(got).__name__ == "ndarray":  # of objects, which no student's process sends
+        found = np.empty(shape, object)
+    else:
+        found = None
+    if found is None or (type(got) is not np.ndarray and found.shape != shape):
         _fail(f"{what} is not an array", type(got).__name__, f"an array of shape {shape}", usual)
-    got = np.asarray(got)
+    if found.dtype.kind == "c":
+        usual = "rounding left imaginary parts near 0: take the real part"
+        _fail(f"{what} is complex", f"dtype {found.dtype}", "real numbers", usual)
+    if found.dtype.kind not in "biuf":
+        usual = "arrays of different shapes in one, or something that is no number"
+        _fail(f"{what} is an array of objects", f"dtype {found.dtype}", "real numbers", usual)
+    got = found
     if got.shape != shape:
         _fail(f"{what} has the wrong shape", got.shape, shape, usual)
     if dtype is not None and got.dtype != dtype:
@@ -72,9 +158,10 @@ def close(what, got, expected, usual="", rtol=1e-6, atol=1e-8):
     """`got` has the shape of `expected` and its values, within rtol·|expected| + atol."""
     expected = np.asarray(expected)
     got = array(what, got, expected.shape, usual=usual)
-    error = np.abs(got - expected)
-    if not np.all(error <= rtol * np.abs(expected) + atol):
-        at = tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
+    allowed = rtol * np.abs(expected) + atol
+    beyond = np.abs(np.subtract(got, expected, dtype=np.float64)) - allowed
+    if not np.all(beyond <= 0):
+        at = tuple(int(i) for i in np.unravel_index(np.argmax(beyond), beyond.shape))
         where = f" at {list(at)}" if at else ""
         _fail(
             f"{what}: the shape is right, the values are not",

@@ -1,6 +1,7 @@
 """The grader's side of a student's process: start it, ask it, and end it when it must be ended."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -27,6 +28,14 @@ class Ended(StudentError):
         super().__init__("", text)
 
 
+class Spent(Ended):
+    """Not asked any more: the submission has used up its time."""
+
+
+class CannotStart(Exception):
+    """A student's process ended before any of the student's code had run in it."""
+
+
 class Kernel:
     """One student's process.  It is started when it is first needed, and again after its end.
 
@@ -40,11 +49,13 @@ class Kernel:
         self.deadline = None  # of what it is doing now
         self.spent = 0.0  # seconds of the student's code, in all
         self.allowance = limits.cell  # seconds left for this cell or check
+        self.fresh = True  # a cell or check begins: its random numbers, too
         self.why = ""
+        self.returned = ""  # what came of the latest call, in words
 
     def fresh_allowance(self):
         """A new cell or check begins: it has `limits.cell` seconds."""
-        self.allowance = self.limits.cell
+        self.allowance, self.fresh = self.limits.cell, True
 
     def define(self, source, student=False, answers=()):
         """Run a cell.  Raises: StudentError."""
@@ -54,12 +65,13 @@ class Kernel:
         """Define an instructor's function that runs beside the student's functions `names`."""
         self._ask({"beside": name, "source": source, "names": list(names)})
 
-    def call(self, name, args, kwargs, answers):
-        """Call a function there; arguments it changes in place are changed here.
+    def call(self, name, args, kwargs, answers, parameters=()):
+        """Call a function there, on copies of the arguments; only a generator's state comes back.
 
-        Raises: StudentError if it fails, Ended if the process does not survive it.
+        parameters: the names of its positional arguments.  Raises: StudentError if it fails or
+        changes an argument in place, Ended if the process does not survive it.
         """
-        functions = []
+        functions, owners = [], []  # owners: of each mutable object sent, the argument it is in
 
         def special(value):
             if isinstance(value, Remote):
@@ -70,21 +82,31 @@ class Kernel:
             return None
 
         packer = wire.Packer(special=special, learn=True)
-        message = {"call": name, "args": packer.encode(args), "kwargs": packer.encode(kwargs),
-                   "errstate": np.geterr(), "answers": list(answers)}  # fmt: skip
-        reply, arrays = self._ask(message, packer, functions)
-        unpacker = wire.Unpacker(arrays, packer.known)
-        try:
-            for number, node in reply["changes"]:
-                _apply(unpacker, unpacker._of(packer.known, number), node)
-            return unpacker.decode(reply["result"])
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise self._end(f"the kernel sent what no answer looks like ({error})") from None
 
-    def restart(self):
-        """Begin again in a new process."""
-        self.close()
-        self.start()
+        def encode(owner, value):
+            node = packer.encode(value)
+            owners.extend([owner] * (len(packer.known) - len(owners)))
+            return node
+
+        def decode(reply, arrays):
+            unpacker, changed = wire.Unpacker(arrays, packer.known), {}
+            for number, state in reply["changes"]:
+                sent = unpacker._of(packer.known, number)
+                if type(sent) is np.random.Generator:
+                    wire.set_state(sent, state)
+                else:
+                    changed[owners[number]] = True
+            return unpacker.decode(reply["result"]), list(changed)
+
+        named = [*parameters, *(f"number {n + 1}" for n in range(len(parameters), len(args)))]
+        message = {"call": name, "errstate": np.geterr(), "answers": list(answers),
+                   "args": list(map(encode, named, args)),
+                   "kwargs": {key: encode(key, kwargs[key]) for key in kwargs}}  # fmt: skip
+        result, changed = self._ask(message, packer, functions, decode)
+        if changed:
+            named = ", ".join(changed)
+            raise StudentError("", f"your function changed its argument in place: {named}")
+        return result
 
     def close(self):
         """End the process, with all it has started."""
@@ -99,66 +121,66 @@ class Kernel:
 
     def start(self):
         """Start the process, and let `prepare` bring it to where it is needed."""
-        command, environment = sandbox.command(self.limits)
+        command, environment, inherited = sandbox.command(self.limits)
         self.why = ""
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        try:
+            self.process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, start_new_session=True, pass_fds=inherited,
+            )  # fmt: skip
+        finally:
+            for number in inherited:
+                os.close(number)
         threading.Thread(target=self._watch, args=(self.process,), daemon=True).start()
-        left, self.allowance = self.allowance, self.limits.cell
+        left = self.allowance, self.fresh
+        self.fresh_allowance()
         self.prepare(self)
-        self.allowance = left
+        self.allowance, self.fresh = left
 
-    def _ask(self, message, packer=None, functions=()):
+    def _ask(self, message, packer=None, functions=(), decode=lambda reply, arrays: None):
+        """Send a request, serve its calls of `functions`, and decode the reply, all in its time."""
         if self.spent >= self.limits.total:
-            raise Ended(f"not run: the submission has used up its {self.limits.total:g} s")
-        if self.process is None:
+            raise Spent(f"not run: the submission has used up its {self.limits.total:g} s")
+        while self.process is None:  # which may end again while it is prepared
             self.start()
         seconds = min(self.allowance, self.limits.total - self.spent)
+        packer = packer or wire.Packer()
+        callbacks = _Callbacks(functions, packer.arrays, self.limits.answer)
         start = time.monotonic()
         self.deadline = start + seconds
         try:
             self.number += 1
-            self._send(message | {"number": self.number}, packer or wire.Packer())
+            about = {"number": self.number, "fresh": self.fresh}
+            self.fresh = False
+            self._send(message | about, packer)
             while True:
-                reply, arrays = wire.read(self.process.stdout, self.limits.answer + 1024)
+                reply, arrays = wire.read(
+                    self.process.stdout, self.limits.answer + wire.TEXT, wire.TEXT
+                )
                 if type(reply) is not dict or reply.get("number") != self.number:
                     raise ValueError("no answer to what was asked")
                 if "function" not in reply:
                     break
-                self._back(reply, arrays, functions)
+                self._send(*callbacks.answer(reply, arrays))
+            if "error" not in reply:
+                return decode(reply, arrays)
+            is_a, none = wire.Unpacker._is, type(None)
+            name, text, missing, line = is_a(reply["error"], list)
+            error = StudentError(is_a(name, str)[:100], is_a(text, str),
+                                 is_a(missing, str, none), is_a(line, int, none))  # fmt: skip
         except (EOFError, BrokenPipeError):
             raise self._end("") from None
-        except ValueError as error:
+        except Exception as error:  # whatever a forged answer leads to
             raise self._end(f"the kernel sent what no answer looks like ({error})") from None
         finally:
             self.deadline = None
             self.spent += time.monotonic() - start
             self.allowance -= time.monotonic() - start
-        if "error" in reply:
-            try:
-                name, text, missing, line = reply["error"]
-            except (TypeError, ValueError):
-                raise self._end("the kernel sent what no answer looks like") from None
-            raise StudentError(str(name)[:100], str(text), missing, line)
-        return reply, arrays
+        raise error
 
     def _send(self, message, packer):
         self.process.stdin.write(packer.frame(message))
         self.process.stdin.flush()
-
-    def _back(self, reply, arrays, functions):
-        """The student's code calls a function that a check gave it."""
-        unpacker, packer = wire.Unpacker(arrays), wire.Packer()
-        function = unpacker._of(functions, reply["function"])
-        args = unpacker.decode(reply.get("args"))
-        kwargs = unpacker.decode(reply.get("kwargs"))
-        try:
-            answer = {"result": packer.encode(function(*args, **kwargs))}
-        except Exception as error:  # the student's mistake as a rule: wrong arguments
-            packer, answer = wire.Packer(), {"error": [type(error).__name__, str(error)]}
-        self._send(answer, packer)
 
     def _watch(self, process):
         """Ends the process when its time or memory is used up.  Runs in a thread of its own."""
@@ -169,8 +191,13 @@ class Kernel:
                 late = "a loop that does not end, or one too slow"
                 late = f"stopped after {self.limits.cell:g} s: {late}"
                 self.why = late if self.spent < self.limits.total else "stopped: no time is left"
-            elif sum(_memory(child) for child in _tree(process)) > self.limits.memory:
+                return _kill(process)
+            tree = _tree(process)
+            size, entries = _written(tree)
+            if size + sum(map(_memory, tree)) > self.limits.memory:
                 self.why = f"stopped: it used more than {self.limits.memory >> 20:,} MB of memory"
+            elif entries > self.limits.entries:
+                self.why = f"stopped: it made more than {self.limits.entries:,} files"
             else:
                 continue
             return _kill(process)
@@ -188,32 +215,59 @@ class Kernel:
         return Ended(why)
 
 
+class _Callbacks:
+    """Answers a student's calls of the functions that a check has given with its arguments.
+
+    They take numbers and arrays alone, few and small beside what the check has sent: what it does
+    with them costs the grader's own time and memory.
+    """
+
+    def __init__(self, functions, sent, most):
+        self.functions, self.calls, self.left = functions, 0, most
+        self.largest = max(128, 16 * sum(array.nbytes for array in sent))
+
+    def answer(self, reply, arrays):
+        """The message to send back, and its packer.  Raises: ValueError if it is no call."""
+        unpacker, packer = wire.Unpacker(arrays), wire.Packer()
+        function = unpacker._of(self.functions, reply["function"])
+        args, kwargs = unpacker.decode(reply["args"]), unpacker.decode(reply["kwargs"])
+        self.calls += 1
+        try:
+            size = sum(map(_size, [*args, *kwargs.values()]))
+            self.left -= size
+            if size > self.largest or self.left < 0 or self.calls > 1000:
+                raise ValueError("a function of the check was called too often, or given too much")
+            out = {"result": packer.encode(function(*args, **kwargs))}
+            self.left -= sum(array.nbytes for array in packer.arrays)
+            return out, packer
+        except Exception as error:  # the student's mistake as a rule: wrong arguments
+            return {"error": [type(error).__name__, str(error)]}, wire.Packer()
+
+
+def _size(value):
+    """Bytes of a number, an array, or a list of them.  Raises: TypeError for anything else."""
+    if type(value) in (list, tuple):
+        return sum(map(_size, value))
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        return value.nbytes
+    if type(value) not in (bool, int, float, complex):
+        raise TypeError(
+            f"a function of the check takes numbers and arrays, not {type(value).__name__}"
+        )
+    return 8
+
+
 class Remote:
     """Stands for a student's function in the checks' namespace."""
 
-    def __init__(self, kernel, name, answers, label=None):
-        self.kernel, self.name, self.answers = kernel, name, answers
+    def __init__(self, kernel, name, answers, parameters=(), label=None):
+        self.kernel, self.name, self.answers, self.parameters = kernel, name, answers, parameters
         self.__name__ = label or name
 
     def __call__(self, *args, **kwargs):
-        return self.kernel.call(self.name, args, kwargs, self.answers)
-
-
-def _apply(unpacker, sent, node):
-    """Change an argument as it was changed there."""
-    if type(sent) is np.ndarray:
-        new = unpacker._of(unpacker.arrays, node["array"])
-        if new.shape != sent.shape or new.dtype != sent.dtype:
-            raise ValueError("an argument of another shape")
-        sent[...] = new
-    elif type(sent) is np.random.Generator:
-        wire.set_state(sent, node["rng"])
-    elif type(sent) is dict:
-        new = unpacker.decode(node)
-        sent.clear()
-        sent.update(new)
-    else:
-        sent[:] = unpacker.decode(node)
+        result = self.kernel.call(self.name, args, kwargs, self.answers, self.parameters)
+        self.kernel.returned = f"{self.__name__} returned {type(result).__name__}"
+        return result
 
 
 def _tree(process):
@@ -222,6 +276,20 @@ def _tree(process):
         return [top, *top.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def _written(tree):
+    """Bytes and entries of the file systems in memory that the processes in a sandbox see."""
+    for child in tree:
+        try:
+            found = [
+                os.statvfs(f"/proc/{child.pid}/root{name}") for name in ("/scratch", "/dev/shm")
+            ]
+        except OSError:  # outside of it, or no more
+            continue
+        used = [((f.f_blocks - f.f_bfree) * f.f_frsize, f.f_files - f.f_ffree) for f in found]
+        return tuple(map(sum, zip(*used, strict=True)))
+    return 0, 0
 
 
 def _kill(process):
@@ -242,6 +310,8 @@ def _memory(child):
 def _last_words(code):
     """What an exit status says; a sandbox reports a signal as 128 + its number."""
     number = -code if code is not None and code < 0 else (code or 0) - 128
+    if number == getattr(signal, "SIGSYS", None):  # `seccomp.py`
+        return "stopped: segments of shared memory are not allowed"
     if number > 0:
         try:
             return f"the kernel died ({signal.Signals(number).name})"

@@ -1,20 +1,16 @@
 """The pytest plugin: points per task, total and feedback, on top of nbval.
 
-Without --nbval it does nothing.  With it, each cell is nbval's test item as ever; this plugin notes
-on the item's report which check it was and what came of it (`user_properties`, which travel from
-pytest-xdist's workers), and adds the points up at the end.  The checks run in the student's kernel,
-so these points are the student's own affair; a class is graded with --submissions, `classroom.py`.
+Without --nbval it does nothing.  With it, a notebook that has checks is graded by them, and by
+nothing else: `classroom.Own` makes an item of each, the points travel in its report's
+`user_properties` (also from pytest-xdist's workers), and are added up at the end.  Other notebooks
+are nbval's as ever.  A class is graded with --submissions, `classroom.Classroom`.
 """
 
 import os
-import re
 
 import pytest
 
-from minigan.grading.cells import NOT_WRITTEN, check_of
-
-_KEY = "minigan-check"
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+KEY = "minigan-check"
 
 
 def pytest_addoption(parser):
@@ -32,7 +28,7 @@ def pytest_addoption(parser):
                     help="the random inputs of an earlier run (it printed its seed)")  # fmt: skip
     group.addoption("--grading-limits", default="", metavar="NAME=VALUE,…",
                     help="what a submission may use: cell=20,total=300 (seconds), memory=4096, "
-                         "files=128 (MB), processes=64")  # fmt: skip
+                         "files=128, notebook=32 (MB), processes=64")  # fmt: skip
     group.addoption("--dask", metavar="ADDRESS", help="send submissions to a Dask cluster")
 
 
@@ -56,35 +52,25 @@ class Grading:
     """Present only under --nbval."""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item, call):
-        report = yield
-        cell = getattr(item, "cell", None)
-        check = check_of(cell) if cell is not None and call.when == "call" else None
-        if check is not None:
-            # Only a plain pass counts: after a timeout nbval reports xfail and xpass.
-            passed = report.passed and not hasattr(report, "wasxfail")
-            outcome = {
-                "notebook": item.parent.path.name,
-                "cell": item.cell_num,
-                "task": check.task,
-                "grade_id": check.grade_id,
-                "points": check.points,
-                "earned": check.points if passed else 0,
-                "feedback": "" if passed else _feedback(item, call, report),
-            }
-            report.user_properties.append((_KEY, outcome))
-            if report.failed:  # the check's own words, not the kernel's coloured traceback
-                report.longrepr = f"{check.task} · {check.grade_id}\n{outcome['feedback']}"
-        return report
+    def pytest_collect_file(self, file_path, parent):
+        found = yield
+        if file_path.suffix != ".ipynb":
+            return found
+        from minigan.grading import classroom
+
+        file = classroom.own_file(file_path, parent)
+        return found if file is None else [file]
 
     def pytest_terminal_summary(self, terminalreporter):
-        outcomes = [
-            value
+        found = {  # a test has several reports, with the same properties
+            report.nodeid: value["outcome"]
+            | {"notebook": value["notebook"], "cell": value["number"]}
             for reports in terminalreporter.stats.values()
             for report in reports
             for key, value in getattr(report, "user_properties", ())
-            if key == _KEY
-        ]
+            if key == KEY
+        }
+        outcomes = list(found.values())
         for name in sorted({outcome["notebook"] for outcome in outcomes}):
             mine = [outcome for outcome in outcomes if outcome["notebook"] == name]
             terminalreporter.section(f"grades: {name}")
@@ -113,20 +99,3 @@ def grade_table(outcomes):
 def _points(outcomes):
     earned, points = (sum(o[key] for o in outcomes) for key in ("earned", "points"))
     return f"{earned:g} / {points:g}"
-
-
-def _feedback(item, call, report):
-    """Why a check failed, in the check's own words where it has any."""
-    if hasattr(report, "wasxfail"):
-        return "not graded: a cell above ran out of time"
-    for output in getattr(item, "test_outputs", ()):
-        if output.output_type == "error":
-            name, text = output["ename"], _ANSI.sub("", output["evalue"])
-            if name == "NotImplementedError" and text == NOT_WRITTEN:
-                return NOT_WRITTEN
-            if name == "KeyboardInterrupt":
-                limit = item.config.getoption("nbval_cell_timeout")
-                return f"stopped after {limit:g} s: a loop that does not end, or one too slow"
-            return text if name in ("CheckFailed", "AssertionError") else f"{name}: {text}"
-    first = str(call.excinfo.value).splitlines() if call.excinfo else []
-    return _ANSI.sub("", first[0]) if first else "the check did not pass"

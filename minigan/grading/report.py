@@ -7,10 +7,11 @@ import io
 import json
 import os
 import pathlib
+import re
 
 import nbformat
 
-from minigan.grading.submission import READING, content, notebook_of
+from minigan.grading.submission import content, notebook_of
 
 
 @dataclasses.dataclass
@@ -50,6 +51,7 @@ class Report:
     seed: int
     isolation: list
     rows: list
+    notes: list = dataclasses.field(default_factory=list)  # of what is no student's
 
     def students(self):
         """{student: {exercise: row}}."""
@@ -75,8 +77,9 @@ def table(report):
         lines.extend(f"{'':{width}}    {words}" for words in dict.fromkeys(said))
     missing = sum(not row.graded for row in report.rows)
     if missing:
-        lines.append(f"NOT GRADED: {missing} of {len(report.rows)} submissions; see above")
-    return lines
+        lines.append(f"NOT GRADED, or not all that was handed in: {missing} of {len(report.rows)} "
+                     "submissions, marked by a question mark; see above")  # fmt: skip
+    return lines + report.notes
 
 
 def write(path, report):
@@ -101,7 +104,8 @@ def as_json(report):
     rows = [{"student": r.student, "exercise": r.exercise, "earned": r.earned, "points": r.points,
              "graded": r.graded, "remarks": r.remarks, "checks": r.outcomes}
             for r in report.rows]  # fmt: skip
-    head = {"format": "minigan grades 1", "seed": report.seed, "isolation": report.isolation}
+    head = {"format": "minigan grades 1", "seed": report.seed, "isolation": report.isolation,
+            "notes": report.notes}  # fmt: skip
     return json.dumps(head | {"submissions": rows}, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -141,6 +145,7 @@ def as_html(report):
     means = [sum(mine[name].earned for mine in students.values()) / count for name in names]
     cells = "".join(f"<td>{mean:.2f}</td>" for mean in [*means, sum(means)])
     lines.append(f"</tbody><tfoot><tr><th scope='row'>mean</th>{cells}</tr></tfoot></table>")
+    lines += [f"<p class='remark'>{e(words)}</p>" for words in report.notes]
     lines.append("<h2>Feedback</h2>")
     for row in report.rows:
         title = f"{e(row.student)} · {e(row.exercise)} · {_points(row)}"
@@ -159,17 +164,21 @@ def feedback(folder, entry, row, most):
     for task, (earned, points, words) in row.tasks().items():
         text.append(f"- **{task}**: {earned:g} / {points:g}")
         text += ["\n  ```text\n" + _indent(said) + "\n  ```" for said in words]
-    text += [f"\n*{remark}*" for remark in row.remarks]
+    # remarks quote what a student wrote: all that may be HTML or Markdown is spelt as a number
+    text += ["\n" + re.sub(r"[^\w\s.,:;()/-]", lambda c: f"&#{ord(c[0])};", remark)
+             for remark in row.remarks]  # fmt: skip
     try:
         notebook = notebook_of(content(entry.path, most))
         outcomes = {outcome["grade_id"]: outcome for outcome in row.outcomes}
         for cell in notebook.cells:
             _mark(cell, outcomes)
         nbformat.validate(notebook)
-    except READING:
+    except Exception:  # what nbformat raises depends on what is wrong with a malformed notebook
         notebook = nbformat.v4.new_notebook()
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell("\n".join(text)))
-    target = pathlib.Path(folder) / entry.path.parent.name / entry.path.name
+    for cell in notebook.cells if notebook.nbformat_minor < 5 else ():
+        cell.pop("id", None)  # there are none before format 4.5
+    target = pathlib.Path(folder) / entry.folder / f"{entry.exercise}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name("." + target.stem[:40] + ".tmp")
     temporary.write_text(nbformat.writes(notebook), encoding="utf-8", errors="backslashreplace")
@@ -178,7 +187,7 @@ def feedback(folder, entry, row, most):
 
 def _mark(cell, outcomes):
     """Put what a check said where its output was."""
-    outcome = outcomes.get(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id"))
+    outcome = outcomes.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
     if cell.cell_type == "code" and outcome:
         sign = "✗" if outcome["feedback"] else "✓"
         said = f"{sign} {outcome['earned']:g} / {outcome['points']:g}  {outcome['feedback']}\n"
@@ -199,8 +208,9 @@ def _whole(row):
 
 
 def _no_formula(text):
-    """A spreadsheet takes a cell that begins with one of these for a formula."""
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """A spreadsheet takes a cell that begins with one of these for a formula; some spreadsheets
+    begin a cell at each semicolon."""
+    return re.sub(r"(^|[;\t\r\n]\s*)(?=[=+\-@＝＋－＠])", r"\1'", text)
 
 
 def _indent(text):

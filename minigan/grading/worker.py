@@ -4,14 +4,16 @@ Started by `kernel.py`, usually in a sandbox; it speaks `wire.py` on what were i
 and output.  Nothing in here decides about points: it holds no check and no expected value.
 
 Requests: {"define": source} · {"beside": name, "source": source} · {"call": name, "args": …,
-"kwargs": …, "errstate": …, "answers": […]}.  While a call runs, the functions named in `answers`
-raise "write this one yourself", whatever name the student's code knows them by.
+"kwargs": …, "errstate": …, "answers": […]}, each with its number and `fresh`, true where a cell or
+a check begins.  While a call runs, the functions named in `answers` raise "write this one
+yourself", whatever name the student's code knows them by.
 """
 
 import builtins
 import contextlib
 import importlib
 import os
+import random
 import shutil
 import sys
 
@@ -44,6 +46,7 @@ def confine(limits):
         ("RLIMIT_FSIZE", limits["files"]),
         ("RLIMIT_NPROC", limits["processes"] if limits["sandboxed"] else None),
         ("RLIMIT_CORE", 0),
+        ("RLIMIT_NOFILE", 128),  # pipes and sockets hold memory, too
     ):
         if most is not None and hasattr(resource, name):
             resource.setrlimit(getattr(resource, name), (most, most))
@@ -107,7 +110,8 @@ class Worker:
         settings.HistoryManager.enabled = False
         InteractiveShell.enable_gui = lambda self, gui=None: None  # there is none: %matplotlib
         self.shell = InteractiveShell.instance(config=settings, user_ns={"__name__": "__main__"})
-        self.beside = None  # the names a harness sees: set-up, and the student's functions
+        self.shell.register_magic_function(lambda line: None, magic_name="matplotlib")
+        self.beside = {}  # the names a harness sees beside the student's functions: the set-up's
 
     def serve(self):
         """Until the grader hangs up."""
@@ -119,22 +123,17 @@ class Worker:
     def reply(self, message, arrays):
         """Answer one request; an answer carries its number."""
         self.number = message["number"]
-        packer = self.wire.Packer()
         try:
-            if "call" in message:
-                packer, out = self.call(message, arrays)
-            else:
-                out = self.define(message)
+            if message["fresh"]:  # random numbers that are not seeded are the same in every run
+                random.seed(0)
+                self.np.random.seed(0)
+            packer, out = self.call(message, arrays) if "call" in message else self.define(message)
+            self.send(packer, out)
         except BaseException as error:  # SystemExit and KeyboardInterrupt are answers as well
-            packer, out = self.wire.Packer(), {"error": self.describe(error)}
-        self.send(packer, out)
+            self.send(self.wire.Packer(), {"error": self.describe(error)})
 
     def send(self, packer, message):
-        size = sum(array.nbytes for array in packer.arrays)
-        if size > self.most:
-            words = f"the answer is too large: {size:,} bytes, at most {self.most:,}"
-            packer, message = self.wire.Packer(), {"error": ["ValueError", words, None, None]}
-        self.sink.write(packer.frame(message | {"number": self.number}))
+        self.sink.write(packer.frame(message | {"number": self.number}, self.most))
         self.sink.flush()
 
     def define(self, message):
@@ -147,23 +146,25 @@ class Worker:
             }
             exec(message["source"], namespace)
             self.shell.user_ns[f"beside {message['beside']}"] = namespace[message["beside"]]
-            return {"result": None}
-        for dotted in message.get("answers", ()):
+            return self.wire.Packer(), {"result": None}
+        for dotted in message["answers"]:
             self.answers.guard(dotted)
-        if message.get("student") and self.beside is None:
-            self.beside = dict(self.shell.user_ns)
+        before = dict(self.shell.user_ns)
         result = self.shell.run_cell(message["define"], store_history=False, silent=True)
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
             raise error
-        return {"result": None}
+        if not message["student"]:
+            names = self.shell.user_ns.items()
+            self.beside |= {name: v for name, v in names if before.get(name, self) is not v}
+        return self.wire.Packer(), {"result": None}
 
     def call(self, message, arrays):
         """Call a function; what comes back is its result and which arguments it has changed."""
         wire, np = self.wire, self.np
         unpacker = wire.Unpacker(arrays, special=self.special, learn=True)
-        args = unpacker.decode(message["args"])
-        kwargs = unpacker.decode(message["kwargs"])
+        args = [unpacker.decode(node) for node in message["args"]]
+        kwargs = {name: unpacker.decode(node) for name, node in message["kwargs"].items()}
         known = unpacker.known
         before = [self.snapshot(value) for value in known]
         if message["call"] not in self.shell.user_ns:
@@ -177,7 +178,7 @@ class Worker:
             self.answers.blocked = set()
         packer = wire.Packer(known)
         changes = [
-            [number, packer.content(value, views=False)]
+            [number, wire.state(value) if isinstance(value, np.random.Generator) else None]
             for number, (value, old) in enumerate(zip(known, before, strict=True))
             if self.snapshot(value) != old
         ]
@@ -229,7 +230,8 @@ class Worker:
         except BaseException:  # a student's own __str__
             text = "(no message)"
         name = error.name if isinstance(error, NameError) else None
-        return [type(error).__name__, text[:2000], name, line]
+        name, line = (v if type(v) in (str, int) else None for v in (name, line))
+        return [type(error).__name__[:100], text[:2000], name, line]
 
 
 def main():
