@@ -36,7 +36,7 @@ def export(run, name, folder=files.MODELS):
         "log": meta["log"],
         "seconds": sum(row["seconds"] for row in meta["log"]),
         "machines": list(dict.fromkeys(row.get("machine", "?") for row in meta["log"])),
-        "portraits": meta.get("portraits"),
+        "stream": meta.get("stream"),
     }
     files.save(folder / f"{name}.npz", {"G_ema": networks["G_ema"]}, half=True, made=made)
     files.save(folder / f"{name}-D.npz", {"D": networks["D"]}, half=True)
@@ -89,7 +89,7 @@ def _drawn(made):
     if config["data"] != "portraits":
         return None
     resolution, seed = config["G"]["img_resolution"], config["seed"]
-    if made.get("portraits") == runs.BY_NUMBER:
+    if made.get("stream") == runs.BY_NUMBER:
         return runs.Portraits(resolution, seed)
     return runs.BatchedPortraits(resolution, seed, config["batch"])  # the older networks
 
@@ -202,10 +202,14 @@ def report(G, reader, data=None, images_seen=0, n=N):
     parts.append("### Smoothness and separability")
     rows = [[name, _spread(values, 2)] for name, values in measure.path_lengths(G, reader).items()]
     parts.append(table(["feature path length, N = 200", "mean ± std"], rows))
-    found = measure.separability(G, reader, n)
     numbers = sum(not f.choices and f.name != "background" for f in portraits.FACTORS)
+    try:
+        found = measure.separability(G, reader, n)
+        score = f"z {found['z']:.2f}, w {found['w']:.2f}"
+    except ValueError as error:  # G has collapsed, and the card says so
+        score = str(error)
     parts.append(f"Linear separability of {numbers} factors (1 is perfect, {2**numbers} is chance; "
-                 f"N = {n}): z {found['z']:.2f}, w {found['w']:.2f}.")  # fmt: skip
+                 f"N = {n}): {score}.")  # fmt: skip
     parts += _readable_tables(measure.readable(G, reader, n), n)
     parts += _coverage_tables(measure.coverage(G, reader, n))
     if data is not None:
@@ -247,7 +251,7 @@ def _readable_tables(found, n):
     level = {f.name: f.level for f in portraits.FACTORS}
     rows = [
         [name, level[name]]
-        + [f"{row[s][0]:.2f} ({row[s][1]:.2f})" for s in ("z", "w", "s")]
+        + [f"{row[s][0]:z.2f} ({row[s][1]:z.2f})" for s in ("z", "w", "s")]
         + [_strongest(row["layers"], i) for i in layers]
         for name, row in found.items()
     ]
@@ -262,7 +266,7 @@ def _readable_tables(found, n):
 
 
 def _strongest(values, i):
-    text = f"{values[i]:.2f}"
+    text = f"{values[i]:z.2f}"
     return f"**{text}**" if i == int(np.argmax(values)) and values[i] > 0.05 else text
 
 

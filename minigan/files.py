@@ -127,7 +127,7 @@ def shipped(name_or_path):
     Raises: FileNotFoundError for a bare name that is neither; ValueError for an address.
     """
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(name_or_path), re.IGNORECASE):  # not C:/
-        raise ValueError(f"{name_or_path} is an address; download it first, and give the file")
+        raise ValueError(f"{name_or_path} is a URL; download it first and pass the file")
     inside = MODELS / f"{ALIASES.get(name_or_path, name_or_path)}.npz"
     plain = isinstance(name_or_path, str) and not set(name_or_path) & set("/\\.")
     if plain and not inside.is_file() and not pathlib.Path(name_or_path).exists():

@@ -108,19 +108,25 @@ def readable(G, reader, n=N, seed=0):
     """How well each factor of G's pictures can be read, linearly, from what made them.
 
     Returns {factor: {"z": (all, best one), "w": …, "s": …, "layers": [R² of each layer's own w]}};
-    the numbers are `metrics.readability`'s, those of the layers `by_layer`'s.
+    the numbers are `metrics.readability`'s, those of the layers `by_layer`'s.  NaN: no variation.
     """
     rng = np.random.default_rng([seed, 3])
     z = rng.standard_normal((n, G.z_dim), np.float32)
     ws = G.mapping(z)
     wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
     spaces = {"z": z, "w": ws[:, 0], "s": styles(G, ws[:, 0])}
-    shares = {space: metrics.readabilities(x, wanted) for space, x in spaces.items()}
+    shares = {space: _readabilities(x, wanted) for space, x in spaces.items()}
     layers = by_layer(G, reader, n, seed)
     return {
         name: {space: share[name][:2] for space, share in shares.items()} | {"layers": layers[name]}
         for name in wanted
     }
+
+
+def _readabilities(x, wanted):
+    """`metrics.readabilities`, with NaN for what G never varies, as a collapsed one does."""
+    varied = {name: y for name, y in wanted.items() if np.ptp(y, axis=0).max() > 0}
+    return dict.fromkeys(wanted, (np.nan, np.nan, 0)) | metrics.readabilities(x, varied)
 
 
 def by_layer(G, reader, n=N, seed=0):
@@ -132,7 +138,7 @@ def by_layer(G, reader, n=N, seed=0):
         axis=1,
     )
     wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
-    shares = [metrics.readabilities(ws[:, i], wanted) for i in range(G.num_ws)]
+    shares = [_readabilities(ws[:, i], wanted) for i in range(G.num_ws)]
     return {name: [share[name][0] for share in shares] for name in wanted}
 
 

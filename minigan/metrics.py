@@ -75,7 +75,7 @@ def kernel_distance(a, b, rng, subsets=100, size=1000):
 
     a, b: [N, D].  Mean over random subsets of `size`, or of as many as there are, drawn by rng
     (numpy Generator); std is that of the subsets, and NaN where each is the whole of a or b, or
-    there is only one: a spread of nothing.  Bińkowski et al. 2018 (arXiv 1801.01401), there
+    there is only one.  Bińkowski et al. 2018 (arXiv 1801.01401), there
     of Inception's features.  Its expected value does not depend on N; below 0 by chance is fine.
     Raises: as `frechet_distance`.
     """
@@ -234,7 +234,8 @@ def _ridge(spectrum, y, cross):
                  for p in penalties]  # fmt: skip
     used = np.array([np.sum(values / (values + p)) / len(y) for p in penalties])
     rest = np.sum(y * y) / len(y) - np.array(explained)
-    best = penalties[np.argmin(rest / (1 - used) ** 2)]
+    # Close to interpolation, where all is used, the criterion is 0/0.
+    best = penalties[np.argmin(np.where(used < 0.8, rest / (1 - used) ** 2, np.inf))]
     return vectors @ (turned / (values + best))
 
 
@@ -252,13 +253,15 @@ def linear_separability(latents, factors):
     x = np.concatenate([x, np.ones((len(x), 1))], axis=1)
     half = len(x) // 2
     labels = factors > np.median(factors, axis=0)
-    upper = labels.mean(axis=0)
-    flat = np.flatnonzero(np.minimum(upper, 1 - upper) < 0.05)
-    if len(flat):
-        raise ValueError(
-            f"linear_separability: {100 * upper[flat[0]]:.1f} % of factor {flat[0]} lie above its "
-            "median; expected about half: a factor that hardly varies cannot be separated"
-        )
+    for half_labels in (labels[:half], labels[half:]):
+        upper = half_labels.mean(axis=0)
+        flat = np.flatnonzero(np.minimum(upper, 1 - upper) < 0.05)
+        if len(flat):
+            raise ValueError(
+                f"linear_separability: {100 * upper[flat[0]]:.1f} % of the values of factor "
+                f"{flat[0]}, in one half of the samples, lie above its median; expected about "
+                "half: what hardly varies cannot be separated"
+            )
     weights = np.stack([_logistic_regression(x[:half], y) for y in labels[:half].T], axis=1)
     predicted, true = x[half:] @ weights > 0, labels[half:]
     entropy = 0.0

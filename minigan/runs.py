@@ -209,10 +209,12 @@ def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
         raise FileNotFoundError(f"{error}{hint}") from None
     if device == "gpu":
         cupy()  # or say at once what is missing
+    if resume and init is not None:
+        raise ValueError("--init begins a run and --resume continues one; expected one of them")
     if resume:
         state, rows = restore(checkpoint, config, data)
     else:
-        if _begun(checkpoint):
+        if checkpoint.exists():
             raise FileExistsError(f"{checkpoint} exists; resume it, or name another folder")
         state, rows = training.start(config), []
         if init is not None:
@@ -251,20 +253,12 @@ def train(config, folder, resume=False, on_tick=None, init=None, device="cpu"):
         print(f"stopped at {state.images / 1000:.1f} kimg and saved; --resume goes on")
         return state
     except training.Diverged as error:
-        raise training.Diverged(f"{error}; the last good checkpoint is {checkpoint}") from None
+        advice = "" if rows else ", from before the first step: delete it to begin again there"
+        raise training.Diverged(
+            f"{error}; the last good checkpoint is {checkpoint}{advice}"
+        ) from None
     does_w_matter(state.G_ema.to("cpu"), config.seed)
     return state
-
-
-def _begun(checkpoint):
-    """Whether there is a checkpoint of a run that has made a step.  One that failed before may be
-    replaced: nothing is lost, and the corrected command can have the same folder."""
-    if not checkpoint.exists():
-        return False
-    try:
-        return files.read(checkpoint)[2]["state"]["images"] > 0
-    except (ValueError, KeyError):  # of something else
-        return True
 
 
 class _Tick:
@@ -304,7 +298,7 @@ def _save(folder, config, state, rows, data):
         arrays["data/pixels"] = _pixels(data)
     files.save(folder / "checkpoint.npz", state.networks, arrays,
                state=numbers, config=dataclasses.asdict(config), log=rows,
-               portraits=BY_NUMBER)  # fmt: skip
+               stream=BY_NUMBER)  # fmt: skip
     with files.replacing(folder / "log.csv", "w") as file:
         names = list(dict.fromkeys(name for row in rows for name in row))
         writer = csv.DictWriter(file, names, restval="", lineterminator="\n")
@@ -379,10 +373,10 @@ def restore(path, config, data=None):
                 f"{k} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)" for k in other[:2]
             )
             raise ValueError(f"{path} is of another config: it differs in {shown}")
-        if config.data == "portraits" and meta.get("portraits") != BY_NUMBER:
+        if meta.get("stream") != BY_NUMBER:
             raise ValueError(
-                f"{path} saw portraits that were drawn batch by batch, as they no longer are; a "
-                f"new run can go on from its networks: --init {path}"
+                f"{path} is of an older minigan, whose steps drew other numbers (portraits batch "
+                f"by batch, for one); a new run can go on from its networks: --init {path}"
             )
         if hasattr(data, "pictures") and "data/pixels" in arrays:
             _check_same(path, config.data, arrays["data/pixels"], _pixels(data))

@@ -50,14 +50,22 @@ def evaluate(G, rng):
     return {
         "distance": distance(x, held_out),
         "floor": distance(more, held_out),
-        "separability_z": metrics.linear_separability(z, factors)[0],
-        "separability_w": metrics.linear_separability(G.mapping(z)[:, 0], factors)[0]
+        "separability_z": _or_none(metrics.linear_separability, z, factors)[0],
+        "separability_w": _or_none(metrics.linear_separability, G.mapping(z)[:, 0], factors)[0]
         if has_w
         else None,
         "w_share": split["w"],
         "noise_share": split["noise"],
         "both_share": split["both"],
     }
+
+
+def _or_none(measure, *args):
+    """A measure, or (None,) where a collapsed toy leaves nothing to measure."""
+    try:
+        return measure(*args)
+    except ValueError:
+        return (None,)
 
 
 def run(style, seed, steps):

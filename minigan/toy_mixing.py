@@ -20,7 +20,7 @@ COLUMNS = ("mixing_prob", "seed", "steps", "floor", "distance", "distance_mixed"
 
 
 def follows(G, rng, n=2000, cut=CUT):
-    """Whose each factor is: {factor: (r² with the coarse source, r² with the fine one)}.
+    """Which source decides each factor: {factor: (r² with the coarse one, r² with the fine one)}.
 
     n mixtures of two latents, the first `cut` layers of A, the others of B.  r² is the squared
     correlation of the mixture's factor with that of A's own signal, and with B's.

@@ -366,6 +366,50 @@ def test_a_colour_profile_counts(tmp_path):
         assert lines[0].endswith("its colour profile cannot be used")
 
 
+def test_a_linear_profile_is_not_srgb_whatever_its_name(tmp_path):
+    """Its primaries are sRGB's and its curve is not: 0.5 of the light is 188, not 128."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    at = profile.index(b"para")  # the curve of all three channels: g = 2.4 and the rest
+    linear = profile[: at + 8] + b"\0\0\0\0" + b"\0\1\0\0" + profile[at + 16 :]
+    grey = Image.new("RGB", (8, 8), (128, 128, 128))
+    picture, lines = seen(tmp_path, "a.png", stored(grey, "PNG", icc_profile=linear))
+    assert 180 < picture.min() <= picture.max() < 195 and "made sRGB" in lines[0]
+
+
+@pytest.mark.parametrize("how", ["plain", "transparent", "gamma", "profile"])
+def test_a_palette_picture_is_resized_as_its_colours(tmp_path, how):
+    """A photograph of 256 colours: what is read is what its RGB version gives."""
+    y, x = np.mgrid[0:64, 0:64] / 63
+    photo = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=2)
+    palette = Image.fromarray(np.rint(255 * photo).astype(np.uint8)).quantize(256)
+    extra = {}
+    if how == "profile":
+        ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        swap = ours.replace(b"rXYZ", b"____").replace(b"gXYZ", b"rXYZ").replace(b"____", b"gXYZ")
+        extra["icc_profile"] = swap
+    transparent = {"transparency": 0} if how == "transparent" else {}
+    files = [stored(palette, "PNG", **extra, **transparent)]
+    files.append(stored(
+        Image.open(io.BytesIO(files[0])).convert("RGBA" if transparent else "RGB"), "PNG", **extra
+    ))  # fmt: skip
+    if how == "gamma":
+        chunk = b"gAMA" + struct.pack(">I", 100_000)
+        chunk = struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        files = [file[:33] + chunk + file[33:] for file in files]  # after the header
+    pictures = []
+    for file in files:
+        (tmp_path / "a.png").write_bytes(file)
+        pictures.append(opened(tmp_path, 16)[0].pictures[0].astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 2
+
+
+def test_another_tools_dataset_json_in_a_folder_is_left_out(tmp_path):
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "dataset.json").write_text('{"name": "x"}')
+    picture, lines = seen(tmp_path, "a.png", stored(RED, "PNG"))
+    assert picture.shape == (3, 8, 8) and "meta/dataset.json has no labels, left out" in lines[0]
+
+
 def test_of_an_animation_the_first_frame_is_used(tmp_path):
     for suffix, kind in (
         ("gif", "GIF"),

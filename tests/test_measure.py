@@ -114,6 +114,16 @@ def test_distances_rank_drawings_before_blurred_ones(reader):
     assert np.mean(found["G, ψ = 1"]["frechet"]) < 1.5 * np.mean(floor)
 
 
+def test_a_generator_without_glasses_is_measured_all_the_same(reader):
+    """What never varies cannot be read from anything: NaN, and every other factor has its number."""
+
+    class Short(Painter):
+        params = {}
+
+    table = measure.by_layer(Short(glasses=0, hair_style=0), reader, 200)
+    assert np.isnan(table["hair_style"]).all() and np.isfinite(table["yaw"]).all()
+
+
 def test_blurring_keeps_block_means(rng):
     for size, block in ((32, 2), (64, 4)):
         x = rng.normal(size=(2, 3, size, size))
@@ -139,12 +149,12 @@ def test_a_network_is_compared_with_the_stream_that_it_saw(tmp_path):
     data = cards._drawn(meta)
     assert type(data) is Portraits
     np.testing.assert_array_equal(data.batch(3, 2)[0], runs.open_data(TINY).batch(3, 2)[0])
-    del meta["portraits"]
+    del meta["stream"]
     data = cards._drawn(meta)
     rng = np.random.default_rng([TINY.seed, 1 << 61, 4])
     np.testing.assert_array_equal(data.batch(5, 1)[0], portraits.sample(4, 8, rng)[0][1:2])
     files.save(tmp_path / "old.npz", networks, arrays, **meta)
-    with pytest.raises(ValueError, match="drawn batch by batch.*--init"):
+    with pytest.raises(ValueError, match="batch by batch.*--init"):
         runs.restore(tmp_path / "old.npz", TINY)
 
 

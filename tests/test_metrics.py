@@ -170,6 +170,14 @@ def test_readability_is_not_biased_by_a_small_sample(rng):
     assert values[6000] == pytest.approx(0.1, abs=0.015)
 
 
+def test_readability_of_as_many_coordinates_as_samples(rng):
+    """A fifth is left out, so 256 weights meet 256 samples: noise must not become knowledge, nor a
+    fit that interpolates a catastrophe."""
+    x = rng.normal(size=(320, 256))
+    assert -0.2 < metrics.readability(x, rng.normal(size=320))[0] < 0.1
+    assert 0.05 < metrics.readability(x, x[:, :3].sum(axis=1) + rng.normal(size=320))[0] < 0.9
+
+
 def test_the_penalty_of_readability_is_that_of_leave_one_out(rng):
     """Generalised cross-validation comes close to leaving out each sample in turn."""
     x = rng.normal(size=(120, 30))

@@ -478,9 +478,7 @@ def test_a_folder_and_an_address_are_no_files(tmp_path, rng):
     with pytest.raises(ValueError, match="expected a file such as .*checkpoint.npz"):
         files.load(tmp_path)
     for address in ("https://example.org/ffhq.pkl", pathlib.Path("https://example.org/ffhq.pkl")):
-        with pytest.raises(
-            ValueError, match="example.org/ffhq.pkl is an address; download it first"
-        ):
+        with pytest.raises(ValueError, match="example.org/ffhq.pkl is a URL; download it first"):
             files.load(address)
     assert files.shipped("C:/ffhq.pkl") == pathlib.Path("C:/ffhq.pkl")  # a drive
 

@@ -311,10 +311,12 @@ def test_separability_is_not_bought_by_collapse(rng):
     One with ties at its median is at 2 by chance, like any other."""
     latents, factors = rng.normal(size=(4000, 3)), rng.normal(size=(4000, 2))
     for collapsed in (0.3, np.where(rng.random(4000) < 0.03, 1.0, 0.0)):
-        with pytest.raises(ValueError, match="factor 1 lie above its median"):
+        with pytest.raises(ValueError, match="of factor 1, in one half"):
             metrics.linear_separability(
                 latents, np.stack([factors[:, 0], factors[:, 1] * 0 + collapsed], 1)
             )
+    with pytest.raises(ValueError, match="in one half of the samples"):
+        metrics.linear_separability(latents, np.arange(4000.0)[:, None])  # sorted
     skewed = np.where(rng.random((4000, 1)) < 0.1, 1.0, 0.0)
     assert metrics.linear_separability(latents, skewed)[0] == pytest.approx(2, rel=0.02)
 
@@ -447,6 +449,16 @@ def test_lesson_04_says_what_its_table_says():
 def test_a_missing_folder_is_found_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
         toy_compare.compare([0], 10**9, tmp_path / "missing" / "table.csv")
+
+
+def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
+    """One seed's collapse must not cost the table of all the others."""
+    G = toy.Generator.init(toy.Config(), rng)
+    name = "synthesis.torgb.weight"
+    flat = dataclasses.replace(G, params=G.params | {name: 1e-6 * G.params[name]})
+    row = toy_compare.evaluate(flat, rng)
+    assert row["separability_z"] is None and row["separability_w"] is None
+    assert row["distance"] > 0.3 and 0 <= row["w_share"] <= 1
 
 
 @pytest.mark.slow

@@ -676,18 +676,15 @@ def test_a_checkpoint_of_another_config_is_refused(tmp_path):
         runs.restore(tmp_path / "net.npz", TINY)
 
 
-def test_what_came_apart_at_once_is_not_in_the_way(tmp_path):
-    """The corrected command can have the same folder; once something is learned, it is kept."""
-    with pytest.raises(training.Diverged), np.errstate(all="ignore"):
+def test_what_came_apart_at_once_says_how_to_begin_again(tmp_path):
+    """Nothing is replaced unasked: another process may be at work in the same folder."""
+    said = "checkpoint.npz, from before the first step: delete it to begin again there"
+    with pytest.raises(training.Diverged, match=said), np.errstate(all="ignore"):
         runs.train(dataclasses.replace(TINY, g_lr=1e30), tmp_path / "run")
-    same(runs.train(TINY, tmp_path / "run"), runs.train(TINY, tmp_path / "another"))
-    before = (tmp_path / "run" / "checkpoint.npz").read_bytes()
     with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
         runs.train(TINY, tmp_path / "run")
-    files.save(tmp_path / "run" / "checkpoint.npz", {"G": training.start(TINY).G})
-    with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
-        runs.train(TINY, tmp_path / "run")  # whose it is, nobody knows
-    assert len(before) > 1000
+    (tmp_path / "run" / "checkpoint.npz").unlink()
+    same(runs.train(TINY, tmp_path / "run"), runs.train(TINY, tmp_path / "another"))
 
 
 @pytest.fixture
@@ -875,9 +872,25 @@ def test_networks_of_another_paper_are_no_beginning(tmp_path):
     config = dataclasses.replace(GROWING, grow=())
     files.save(tmp_path / "first.npz", {"G": training.start(config).G})
     ours = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
-    said = "G there is stylegan1's, and this config's stylegan2's; expected the same kind"
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match="expected a file of the same kind of networks"):
         transfer(training.start(ours), [tmp_path / "first.npz"])
+
+
+def test_a_discriminator_warms_up_another_papers_generator(tmp_path, capsys):
+    """StyleGAN3's D is StyleGAN2's: a whole StyleGAN2 run can lend it."""
+    old = training.start(TINY)
+    files.save(tmp_path / "run.npz", {"G": old.G, "D": old.D, "G_ema": old.G_ema})
+    fresh = training.start(STYLEGAN3)
+    state = transfer(fresh, [tmp_path / "run.npz"])
+    out = capsys.readouterr().out
+    assert "copied 0 of" in out and f"copied {len(old.D.params)} of {len(old.D.params)}" in out
+    assert all(np.array_equal(state.D.params[k], v) for k, v in old.D.params.items())
+    assert state.G is fresh.G
+
+
+def test_a_run_is_begun_with_networks_or_continued(tmp_path):
+    with pytest.raises(ValueError, match="--init begins a run and --resume continues one"):
+        runs.train(TINY, tmp_path, resume=True, init=["portraits32"])
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ class Images:
         labels = _labels(path, files)
         for name, read in files.items():
             if not name.lower().endswith(SUFFIXES):
-                if posixpath.basename(name) != "dataset.json":
+                if posixpath.basename(name).lower() != "dataset.json":
                     warnings.warn(f"{name}: not a picture, left out", stacklevel=2)
                 continue
             picture, remarks = _picture(read, resolution)
@@ -157,7 +157,8 @@ def _picture(read, resolution):
             if file.mode != "RGB":
                 remarks.append(f"{file.mode} made RGB")
             if picture.mode != "CMYK":  # whose profile is of four inks
-                picture = picture.convert(Image.getmodebase(file.mode))
+                grey = Image.getmodebase(file.mode) == "L"
+                picture = picture.convert("L" if grey else "RGB")  # of a palette, too
             width, height = picture.size
             if (width, height) != (resolution, resolution):
                 side = min(width, height)
@@ -205,15 +206,17 @@ def _in_srgb(picture, info, remarks):
     if profile:
         try:
             profile = ImageCms.getOpenProfile(io.BytesIO(profile))
-            name = ImageCms.getProfileDescription(profile).strip()
-            if "sRGB" not in name:
-                picture = ImageCms.profileToProfile(
-                    picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-                )
+            converted = ImageCms.profileToProfile(
+                picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            )
+            gaps = np.asarray(converted, np.int16) - np.asarray(picture.convert("RGB"))
+            if np.abs(gaps).max() > 2:  # by the rounding of a profile that is sRGB
+                picture = converted
+                name = ImageCms.getProfileDescription(profile).strip()
                 remarks.append(f"{name} made sRGB")
         except (OSError, ImageCms.PyCMSError):
             remarks.append("its colour profile cannot be used")
-    elif "srgb" not in info and 0 < gamma and abs(2.2 * gamma - 1) > 0.05:
+    elif "srgb" not in info and 0.1 < gamma < 10 and abs(2.2 * gamma - 1) > 0.05:
         curve = np.rint(255 * np.linspace(0, 1, 256) ** (1 / (2.2 * gamma))).astype(int)
         picture = picture.point(curve.tolist() * len(picture.getbands()))
         remarks.append(f"gamma {gamma:g} made {1 / 2.2:.2f}")
@@ -226,8 +229,8 @@ def _in_srgb(picture, info, remarks):
 def _labels(path, files):
     """{file: label} as each dataset.json among `files` says, or None."""
     given = None
-    for source in (name for name in files if posixpath.basename(name) == "dataset.json"):
-        entries = _entries(f"{path}: {source}", files[source])
+    for source in (name for name in files if posixpath.basename(name).lower() == "dataset.json"):
+        entries = _entries(f"{path}: {source}", files[source], nested="/" in source)
         if entries is None:
             continue
         given, folder = given or {}, posixpath.dirname(source)
@@ -261,13 +264,19 @@ def _rows(path, given, names):
     return found.astype(np.float32)
 
 
-def _entries(where, read):
-    """The pairs (file, label) of a dataset.json, or None.  Raises: ValueError that says where."""
+def _entries(where, read, nested):
+    """The pairs (file, label) of a dataset.json, or None; in a folder, it may be another tool's.
+
+    Raises: ValueError that says where.
+    """
     try:
         content = json.loads(read())
     except Exception as error:  # of the archive, of the text or of its depth
         raise ValueError(f"{where} cannot be read: {error}") from None
     labels = content.get("labels", 0) if isinstance(content, dict) else 0
+    if nested and isinstance(content, dict) and "labels" not in content:
+        warnings.warn(f"{where} has no labels, left out", stacklevel=2)
+        return None
     if labels is None:
         return None
     if not isinstance(labels, list):
