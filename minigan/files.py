@@ -177,6 +177,7 @@ def _read(path, only=None):
             text = held.pop("meta_json")
             budget.charge("letters of text", text.region.size // 4)
             meta = json.loads(str(text.array()))
+            reading.expect(isinstance(meta, dict), "its description")
             word, version = meta.pop("format").split()
             if word != _FORMAT:
                 raise Refused(f"its format is '{shown(word)}'")
@@ -215,6 +216,9 @@ def _network(name, about, mine, budget):
     """The network of this name, described and charged before any of its arrays is read."""
     if len(name) > 60 or not name.isidentifier():
         raise Refused(f"a network is called '{shown(name)}'; expected a word such as G_ema")
+    fits = isinstance(about, dict) and isinstance(about.get("kind"), str)
+    fits = fits and isinstance(about.get("config"), dict) and isinstance(about.get("buffers"), list)
+    reading.expect(fits, f"the description of {name}")
     if about["kind"] not in KINDS:
         kinds = ", ".join(KINDS)
         raise Refused(f"{name} is a '{shown(about['kind'])}'; expected one of {kinds}")
@@ -222,11 +226,8 @@ def _network(name, about, mine, budget):
     cls = getattr(importlib.import_module(module), cls)
     base.check_values(about["config"])
     fresh = base.outline(cls, cls.config_class(**about["config"]))
-    buffers = {key: mine.pop(key) for key in about["buffers"]}
-    try:
-        return base.filled(fresh, mine, buffers, budget)
-    except Refused as error:
-        raise Refused(f"{name} does not fit its configuration in {error}") from None
+    buffers = {key: mine.pop(key) for key in about["buffers"] if key in mine}
+    return base.filled(fresh, mine, buffers, budget, f"{name} does not fit its configuration")
 
 
 def read_networks(path):

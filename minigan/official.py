@@ -53,20 +53,15 @@ def _network(name, module, budget):
     """Its network, described and charged before any array is read."""
     cls, config = _described(module)
     fresh = base.outline(cls, config)
-    unused = _UNUSED.get(cls, ())
+    unused, unfit = _UNUSED.get(cls, ()), f"{name} does not fit its own description"
     ours = {key: fresh.buffers.pop(key) for key in [*fresh.buffers] if key.endswith(unused)}
     held = {"_parameters": {}, "_buffers": {}}
     for kind, key, tensor in _tensors(module, budget):
         if key in fresh.params or key in fresh.buffers:
             held[kind][key] = tensor
         elif key not in ours:
-            raise Refused(
-                f"{name} does not fit its own description in {shown(key)} (expected none)"
-            )
-    try:
-        network = base.filled(fresh, held["_parameters"], held["_buffers"], budget)
-    except Refused as error:
-        raise Refused(f"{name} does not fit its own description in {error}") from None
+            raise Refused(f"{unfit} in {shown(key)} (expected none)")
+    network = base.filled(fresh, *held.values(), budget, unfit)
     return network.replace(buffers=network.buffers | ours)
 
 
@@ -87,7 +82,7 @@ def _tensors(module, budget, prefix="", seen=None):
                 continue
             if not isinstance(value, cls):
                 raise Refused(
-                    f"{shown(prefix + name)} is a {type(value).__name__}; expected a {cls.__name__}"
+                    f"{shown(prefix + name)} is {shown(value)}; expected a {cls.__name__}"
                 )
             if cls is Module:
                 yield from _tensors(value, budget, f"{prefix}{name}.", seen)

@@ -49,7 +49,9 @@ def shown(value, most=60):
     """A text, number or error from a file, for a message: cut, on one line, no terminal's codes."""
     if not isinstance(value, (str, int, float, Exception)):
         return f"a {type(value).__name__}"  # of tuples that share their parts no text would end
-    text = str(value) or type(value).__name__
+    text = str(value)
+    if isinstance(value, Exception) and not text:
+        text = type(value).__name__
     letters = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:most])
     return "".join(letters) + "…" * (len(text) > most)
 

@@ -21,7 +21,7 @@ from minigan.reading import Budget, shown
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
 _LARGEST = 1 << 28  # bytes of a file, unpacked
-_PIXELS = 8192 * 6144  # a phone's 50 million
+_PIXELS = 48_000_000  # 8000 × 6000, as of a phone
 _DIRECTORY = 1 << 24  # bytes of a zip's list of files: some 180,000 of them
 _CLASSES = 1 << 16
 _ONES = 1 << 27  # numbers of all labels together

@@ -184,11 +184,11 @@ def outline(cls, config):
     return cls.init(config, Shapes())
 
 
-def filled(fresh, params, buffers, budget):
+def filled(fresh, params, buffers, budget, unfit):
     """`outline`'s network with these arrays of a file, which have shape, dtype and array().
 
     All float64 stay so, others become float32.  They are charged before one is read.
-    Raises: Refused, saying what does not fit.
+    Raises: Refused, saying what does not fit, after the words `unfit`.
     """
     wanted, given = fresh.params | fresh.buffers, params | buffers
     for name in sorted(wanted.keys() | given.keys()):
@@ -201,7 +201,7 @@ def filled(fresh, params, buffers, budget):
             what = f"{shown(name)} (a parameter among the buffers, or the other way round)"
         else:
             continue
-        raise Refused(what)
+        raise Refused(f"{unfit} in {what}")
     doubles = all(a.dtype == np.float64 for a in given.values())
     dtype = np.dtype(np.float64 if doubles else np.float32)
     sizes = (math.prod(a.shape) for a in given.values())
