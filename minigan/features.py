@@ -44,8 +44,8 @@ class Config:
         base.check_fields(self, features=1, embedding=1)
         if self.task not in ("factors", "identity"):
             raise ValueError(f"Config: task is {self.task!r}; expected 'factors' or 'identity'")
-        if len(self.channels) != 4:
-            raise ValueError(f"Config: channels are {self.channels}; expected four numbers")
+        if len(self.channels) != 4 or any(type(n) is not int or n < 1 for n in self.channels):
+            raise ValueError(f"Config: channels are {self.channels}; expected four whole numbers")
 
     @property
     def outputs(self):

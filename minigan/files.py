@@ -13,12 +13,13 @@ import os
 import pathlib
 import re
 import tempfile
-import zipfile
 
 import numpy as np
 
+from minigan import reading, toy
 from minigan.device import with_arrays_on
 from minigan.networks import base
+from minigan.reading import Refused, shown
 
 KINDS = {
     f"{paper}.{network}": f"minigan.networks.{paper}"
@@ -105,7 +106,17 @@ def save(path, networks, arrays=None, half=False, **meta):
         }
         for key, value in (network.params | network.buffers).items():
             held[f"{name}/{key}"] = _halved(name, key, value) if half else value
+    for key, value in held.items():
+        kinds = "f" if key.partition("/")[0] in networks else "biufcSU"
+        if np.asarray(value).dtype.kind not in kinds:
+            raise TypeError(f"save: {key} is of type {np.asarray(value).dtype}; expected numbers")
     text = json.dumps({"format": f"{_FORMAT} {_VERSION}", "networks": described, **meta})
+    size = sum(max(4, value.itemsize) * value.size for value in map(np.asarray, held.values()))
+    if size > reading.MOST_BYTES or len(text) > reading.MOST_TEXT:
+        raise ValueError(
+            f"save: {size:,} bytes of numbers and {len(text):,} letters of text; expected at most "
+            f"{reading.MOST_BYTES:,} and {reading.MOST_TEXT:,}, as `read` takes"
+        )
     with replacing(path) as file:
         np.savez(file, meta_json=np.array(text), **held)
 
@@ -147,56 +158,76 @@ def read(path):
     path = pathlib.Path(path)
     if _pickled(path):
         raise ValueError(f"{path} is a pickle; expected a file that minigan saved")
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz archive")
-        with np.load(path, allow_pickle=False) as file:
-            if "meta_json" not in file.files:
-                raise ValueError("it describes no networks")
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(str(arrays.pop("meta_json")))
-        word, version = meta.pop("format").split()
-        if word != _FORMAT:
-            raise ValueError(f"its format is {word!r}")
-        described = meta.pop("networks") if int(version) == _VERSION else None
-    except Exception as error:  # NumPy, zipfile, zlib and json have many for damage
-        raise ValueError(
-            f"{path} is not a file of minigan's networks, or is damaged ({error})"
-        ) from None
-    if described is None:
-        raise ValueError(
-            f"{path} is of format {version}; this minigan reads {_VERSION}: a newer one wrote it"
-        )
-    try:
-        return (
-            {name: _network(name, about, arrays) for name, about in described.items()},
-            arrays,
-            meta,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} does not hold what it says: {error}") from None
+    return _read(path)
 
 
-def _network(name, about, arrays):
-    """The network of this name; takes its arrays out of `arrays`."""
+def _read(path, only=None):
+    """What `read` gives.  only: names in the order of preference; only the first network that the
+    file has; further arrays are then not read."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        budget = reading.Budget(size)
+        try:
+            found = reading.members(reading.Region(file, 0, size, budget), 1 << 14, "its archive")
+            held = {
+                name.removesuffix(".npy"): reading.Array.of(*one) for name, one in found.items()
+            }
+            if "meta_json" not in held:
+                raise Refused("it describes no networks")
+            text = held.pop("meta_json")
+            budget.charge("letters of text", text.region.size // 4)
+            meta = json.loads(str(text.array()))
+            reading.expect(isinstance(meta, dict), "its description")
+            word, version = meta.pop("format").split()
+            if word != _FORMAT:
+                raise Refused(f"its format is '{shown(word)}'")
+            described = meta.pop("networks") if int(version) == _VERSION else None
+        except Exception as error:  # there are many kinds of damage
+            raise ValueError(
+                f"{path} is not a file of minigan's networks, or is damaged ({shown(error, 300)})"
+            ) from None
+        if described is None:
+            raise ValueError(
+                f"{path} is of format {shown(version)}; this minigan reads {_VERSION}: a newer one "
+                "wrote it"
+            )
+        if only and isinstance(described, dict) and not described.keys() & set(only):
+            held = [shown(name) for name in sorted(described)[:6]]
+            raise ValueError(f"{path} holds {held}; expected a generator, {' or '.join(only)}")
+        try:
+            if not isinstance(described, dict):
+                raise Refused("its networks are no dict")
+            names = [name for name in only if name in described][:1] if only else described
+            keys = {}
+            for key in held:
+                keys.setdefault(key.partition("/")[0], []).append(key)
+            networks = {}
+            for name in names:
+                mine = {key.partition("/")[2]: held.pop(key) for key in keys.get(name, ())}
+                networks[name] = _network(name, described[name], mine, budget)
+            if not only:
+                budget.charge("bytes of numbers", sum(a.region.size for a in held.values()))
+            return networks, {} if only else {k: a.array() for k, a in held.items()}, meta
+        except Exception as error:  # a description can be wrong in more ways than one can name
+            raise ValueError(f"{path} does not hold what it says: {shown(error, 600)}") from None
+
+
+def _network(name, about, mine, budget):
+    """The network of this name, described and charged before any of its arrays is read."""
+    if len(name) > 60 or not name.isidentifier():
+        raise Refused(f"a network is called '{shown(name)}'; expected a word such as G_ema")
+    fits = isinstance(about, dict) and isinstance(about.get("kind"), str)
+    fits = fits and isinstance(about.get("config"), dict) and isinstance(about.get("buffers"), list)
+    reading.expect(fits, f"the description of {name}")
     if about["kind"] not in KINDS:
-        raise ValueError(f"{name} is a {about['kind']!r}; expected one of {', '.join(KINDS)}")
+        kinds = ", ".join(KINDS)
+        raise Refused(f"{name} is a '{shown(about['kind'])}'; expected one of {kinds}")
     module, cls = KINDS[about["kind"]], about["kind"].rpartition(".")[2]
     cls = getattr(importlib.import_module(module), cls)
-    config = cls.config_class(**about["config"])
-    mine = {key: arrays.pop(key) for key in list(arrays) if key.startswith(f"{name}/")}
-    mine = {key.removeprefix(f"{name}/"): value for key, value in mine.items()}
-    fresh = cls.init(config, base.Shapes())
-    wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
-    if wanted != {key: a.shape for key, a in mine.items()}:
-        odd = sorted(
-            key for key in wanted.keys() | mine.keys()
-            if key not in mine or key not in wanted or mine[key].shape != wanted[key]
-        )  # fmt: skip
-        raise ValueError(f"{name} does not fit its configuration in {odd[:4]}")
-    mine = {k: a.astype(np.float32) if a.dtype == np.float16 else a for k, a in mine.items()}
-    buffers = {key: mine.pop(key) for key in about["buffers"]}
-    return cls(config, mine, buffers)
+    base.check_values(about["config"])
+    fresh = base.outline(cls, cls.config_class(**about["config"]))
+    buffers = {key: mine.pop(key) for key in about["buffers"] if key in mine}
+    return base.filled(fresh, mine, buffers, budget, f"{name} does not fit its configuration")
 
 
 def read_networks(path):
@@ -222,14 +253,15 @@ def _pickled(path):
         raise FileNotFoundError(f"there is no file {path}")
     with open(path, "rb") as file:
         start = file.read(64)
+        file.seek(max(0, file.seek(0, 2) - (1 << 16)))
+        end = file.read(1 << 16)
     what = next((text for begin, text in _OTHERS.items() if start.startswith(begin)), None)
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         what = "a web page, such as one that says why there is no download; fetch the file anew"
-    with contextlib.suppress(Exception):  # what is damaged, `read` says
-        if start[:2] == b"PK" and any(
-            name.endswith("data.pkl") for name in zipfile.ZipFile(path).namelist()
-        ):
-            what = _PYTORCH
+    if start[:2] == b"PK" and b"/data.pkl" in end:  # the archive's directory
+        what = _PYTORCH
+    if start[:1] in (b"(", b"]", b"}", b"c") and end.rstrip()[-1:] == b".":
+        what = f"a pickle of protocol 0 or 1, as no network's file is; {_EXPECTED}"
     if what is not None:
         raise ValueError(f"{path} is {what}")
     return start[:1] == b"\x80"
@@ -248,8 +280,10 @@ def load(name_or_path):
     Raises: as `read`; ValueError if the file has no generator.
     """
     names, path = ("G_ema", "G"), shipped(name_or_path)
-    networks = _official(path, names) if _pickled(path) else read(path)[0]
-    for name in names:
-        if name in networks:
-            return networks[name]
-    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a generator, G_ema or G")
+    networks = _official(path, names) if _pickled(path) else _read(path, names)[0]
+    [(name, network)] = networks.items()
+    if not isinstance(network, toy.Generator):
+        raise ValueError(
+            f"{path} holds a {type(network).__name__} called {name}; expected a generator"
+        )
+    return network

@@ -5,23 +5,24 @@ parameters and buffers, under their own names.  What they must be follows from t
 """
 
 import dataclasses
-import math
-
-import numpy as np
+import os
 
 from minigan import pickles
 from minigan.networks import base, stylegan2, stylegan3
-from minigan.pickles import Module, Refused, Tensor
+from minigan.pickles import Module, Tensor
+from minigan.reading import Budget, Refused, shown
 
 # Arguments of theirs that change rounding, speed or training only.
 _IGNORED = {
     "num_fp16_res", "use_fp16", "use_fp16_before_res", "fp16_channels_last", "channels_last",
     "fused_modconv_default", "freeze_layers",
 }  # fmt: skip
-# Of numbers in a configuration, before anything is made of it: a made-up one could ask for all the
-# memory there is.
-_MOST = 16384
-_LIMITS = {"channel_base": 1 << 20, "num_layers": 64, "filter_size": 64, "lrelu_upsampling": 8}
+# These layers do not resample: they keep the default filter, whatever was asked for.
+_UNUSED = {
+    stylegan2.Generator: ("conv1.resample_filter",),
+    stylegan2.Discriminator: ("conv0.resample_filter", "fromrgb.resample_filter",
+                              "b4.conv.resample_filter"),
+}  # fmt: skip
 _DEEPEST = 8  # modules within modules
 
 
@@ -31,84 +32,68 @@ def networks(path, only=None):
     only: names in the order of preference; the first that the file has is read, the others not.
     Raises: FileNotFoundError; ValueError for a file that is damaged, of another kind, or hostile.
     """
-    try:
-        with open(path, "rb") as file:
-            found = pickles.load(file)
+    with open(path, "rb") as file:
+        try:
+            budget = Budget(os.fstat(file.fileno()).st_size)
+            found = pickles.load(file, budget)
             if not isinstance(found, dict):
-                raise Refused(f"it holds a {type(found).__name__}; expected a dict of networks")
+                raise Refused(f"it holds {shown(found)}; expected a dict of networks")
             names = [n for n in only or ("G", "D", "G_ema") if isinstance(found.get(n), Module)]
             if not names:
-                held = ", ".join(repr(key)[:40] for key in list(found)[:6])
+                held = ", ".join(f"'{shown(key, 40)}'" for key in list(found)[:6])
                 raise Refused(f"it holds {held}; expected networks named G, D or G_ema")
-            limit = 4 * file.seek(0, 2) + (1 << 20)
-            return {name: _network(name, found[name], limit) for name in names[: 1 if only else 3]}
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError) as error:
-        raise ValueError(f"{path} cannot be read as a network of NVIDIA's: {error}") from None
+            return {name: _network(name, found[name], budget) for name in names[: 1 if only else 3]}
+        except Exception as error:  # descriptions can be wrong in more ways than one can name
+            raise ValueError(
+                f"{path} cannot be read as a network of NVIDIA's: {shown(error, 600)}"
+            ) from None
 
 
-def _network(name, module, limit):
-    """Its network; the parameters of at most `limit` bytes."""
+def _network(name, module, budget):
+    """Its network, described and charged before any array is read."""
     cls, config = _described(module)
-    _check_size(name, config, limit)
-    fresh = cls.init(config, base.Shapes())
-    wanted = {key: a.shape for key, a in (fresh.params | fresh.buffers).items()}
-    tensors = dict(_tensors(module))
-    odd = sorted(wanted.keys() ^ tensors.keys())
-    odd += [key for key, shape in wanted.items() if key in tensors and tensors[key].shape != shape]
-    if odd:
-        what = ", ".join(
-            f"{k} ({tensors[k].shape if k in tensors else 'absent'}, "
-            f"expected {wanted.get(k, 'none')})" for k in odd[:3]
-        )  # fmt: skip
-        raise Refused(f"{name} does not fit its own description in {what}")
-    if 4 * sum(math.prod(shape) for shape in wanted.values()) > limit:
-        raise Refused(f"{name} has more numbers than the file can hold")
-    arrays = {key: tensors[key].array().astype(np.float32, copy=False) for key in wanted}
-    buffers = {key: arrays.pop(key) for key in fresh.buffers}
-    return cls(config, arrays, buffers)
+    fresh = base.outline(cls, config)
+    unused, unfit = _UNUSED.get(cls, ()), f"{name} does not fit its own description"
+    ours = {key: fresh.buffers.pop(key) for key in [*fresh.buffers] if key.endswith(unused)}
+    held = {"_parameters": {}, "_buffers": {}}
+    for kind, key, tensor in _tensors(module, budget):
+        if key in fresh.params or key in fresh.buffers:
+            held[kind][key] = tensor
+        elif key not in ours:
+            raise Refused(f"{unfit} in {shown(key)} (expected none)")
+    network = base.filled(fresh, *held.values(), budget, unfit)
+    return network.replace(buffers=network.buffers | ours)
 
 
-def _check_size(name, config, limit):
-    """Refuse what even `init` without random numbers would need much memory for."""
-    mapping = config.mapping_kwargs
-    widths = [getattr(config, field, 0) for field in ("z_dim", "w_dim")]
-    widths += [mapping.embed_features or 0, mapping.layer_features or 0]
-    if hasattr(config, "label_dim"):  # of a discriminator
-        widths.append(config.label_dim)
-    taps = [0]
-    if isinstance(config, stylegan3.Config):
-        taps += [
-            n for layer in stylegan3.schedule(config)[1] for n in (layer.up_taps, layer.down_taps)
-        ]
-    # As wide as two of these side by side, in float32, and 64 MB for small files.
-    if 4 * mapping.num_layers * (2 * max(widths)) ** 2 > limit + (1 << 26) or max(taps) > 256:
-        raise Refused(f"{name}'s description asks for more than such a file can hold")
-
-
-def _tensors(module, prefix="", seen=None):
-    """(name, Tensor), as a state dict has them."""
+def _tensors(module, budget, prefix="", seen=None):
+    """(_parameters or _buffers, name, Tensor), named as in a state dict."""
     seen = set() if seen is None else seen
     if prefix.count(".") > _DEEPEST:
         raise Refused(f"modules within modules, {_DEEPEST} deep; expected fewer")
     if id(module) in seen:  # each of those within it would be walked through again
-        raise Refused(f"the module {prefix[:60]} stands in two places; expected a tree")
+        raise Refused(f"the module {shown(prefix)} stands in two places; expected a tree")
     seen.add(id(module))
     for kind, cls in (("_parameters", Tensor), ("_buffers", Tensor), ("_modules", Module)):
         for name, value in _dict(module.state, kind).items():
+            budget.charge("steps")  # one dict may be that of many modules
+            if not isinstance(name, str) or len(name) > 100:
+                raise Refused(f"a name in {shown(prefix)} is {shown(name)}; expected a short word")
             if value is None:
                 continue
-            if not isinstance(value, cls) or not isinstance(name, str):
-                raise Refused(f"{prefix}{name} is a {type(value).__name__}, not a {cls.__name__}")
+            if not isinstance(value, cls):
+                raise Refused(
+                    f"{shown(prefix + name)} is {shown(value)}; expected a {cls.__name__}"
+                )
             if cls is Module:
-                yield from _tensors(value, f"{prefix}{name}.", seen)
+                yield from _tensors(value, budget, f"{prefix}{name}.", seen)
             else:
-                yield prefix + name, value
+                yield kind, prefix + name, value
 
 
 def _dict(state, name):
     value = state.get(name, {})
     if not isinstance(value, dict):
-        raise Refused(f"{name} is a {type(value).__name__}; expected a dict")
+        raise Refused(f"{name} is {shown(value)}; expected a dict")
     return value
 
 
@@ -121,7 +106,7 @@ def _described(module):
         return stylegan2.Discriminator, _discriminator(module)
     if module.class_name != "Generator":
         raise Refused(
-            f"a network {module.class_name[:60]!r}; expected a Generator or Discriminator"
+            f"a network '{shown(module.class_name)}'; expected a Generator or Discriminator"
         )
     synthesis = _child(module, "synthesis")
     if "layer_names" in synthesis.state:
@@ -134,7 +119,7 @@ def _described(module):
 def _child(module, name):
     found = _dict(module.state, "_modules").get(name)
     if not isinstance(found, Module):
-        raise Refused(f"{module.class_name[:60]} has no {name}")
+        raise Refused(f"{shown(module.class_name)} has no {shown(name)}")
     return found
 
 
@@ -209,21 +194,8 @@ def _configured(cls, module, seen):
 def _made(cls, values):
     """cls with these values, but for those that are ignored; each is looked at before its use."""
     fields = {field.name for field in dataclasses.fields(cls)}
-    for name, value in values.items():
+    for name in values:
         if name not in fields | _IGNORED:
-            raise Refused(f"an argument {str(name)[:60]!r} that is not one of the official ones")
-        for one in value if type(value) in (list, tuple) and len(value) <= 64 else [value]:
-            _check_value(name, one)
+            raise Refused(f"an argument '{shown(name)}' that is not one of the official ones")
+    base.check_values(values)
     return cls(**{name: value for name, value in values.items() if name in fields})
-
-
-def _check_value(name, value):
-    if isinstance(value, (int, float)):
-        most = _LIMITS.get(name, _MOST)
-        if not -most <= value <= most:  # NaN neither
-            raise Refused(f"{name} is out of range; expected numbers up to {most}")
-    elif isinstance(value, str):
-        if len(value) > 60:
-            raise Refused(f"{name} is a text of {len(value)} letters; expected a word")
-    elif not isinstance(value, (type(None), stylegan2.MappingConfig)):
-        raise Refused(f"{name} is a {type(value).__name__}; expected a number or a word")

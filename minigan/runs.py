@@ -23,6 +23,7 @@ from minigan.data import images, portraits
 from minigan.device import cupy, machine
 from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.quiet import quiet
+from minigan.reading import shown
 from minigan.settings import Config
 from minigan.transfer import transfer
 
@@ -347,7 +348,7 @@ def _naming(path):
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is not a checkpoint that this minigan can read, or is damaged "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {shown(error, 300)})"
         ) from None
 
 
@@ -369,10 +370,11 @@ def restore(path, config, data=None):
             k for k in ours.keys() | theirs.keys() if k not in free and ours.get(k) != theirs.get(k)
         )
         if other:
-            shown = ", ".join(
-                f"{k} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)" for k in other[:2]
+            some = ", ".join(
+                f"{shown(k)} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)"
+                for k in other[:2]
             )
-            raise ValueError(f"{path} is of another config: it differs in {shown}")
+            raise ValueError(f"{path} is of another config: it differs in {some}")
         if meta.get("stream") != BY_NUMBER:
             raise ValueError(
                 f"{path} is of an older minigan, whose steps drew other numbers (portraits batch "

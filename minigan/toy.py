@@ -39,6 +39,9 @@ class Config:
         for name in ("z_dim", "w_dim", "channels", "num_layers", "d_channels"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0):
                 raise ValueError(f"Config: {name} is {getattr(self, name)!r}; expected an int > 0")
+        rate = self.lr_multiplier
+        if not (isinstance(rate, (int, float)) and 0 < rate < math.inf):
+            raise ValueError(f"Config: lr_multiplier is {rate!r}; expected a number above 0")
         if self.style == "concat_z" and self.z_dim != self.w_dim:
             raise ValueError(
                 f"Config: z_dim is {self.z_dim} and w_dim {self.w_dim}; expected equal, since "

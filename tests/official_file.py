@@ -17,8 +17,11 @@ from minigan.networks import stylegan2, stylegan3
 SOURCE = 'raise RuntimeError("embedded source must never run")' + " " * 30000
 
 
-def write(path, config, networks=("G", "D", "G_ema")):
-    """A file of a StyleGAN3 of this config and StyleGAN2's discriminator; returns the networks."""
+def write(path, config, networks=("G", "D", "G_ema"), change=lambda tree, stand_in: None):
+    """A file of a generator of this config and StyleGAN2's discriminator; returns the networks.
+
+    change: what to do with the tree of all modules before it is written.
+    """
     made, tree = {}, {}
     about = stylegan2.DiscriminatorConfig(img_resolution=config.img_resolution, conv_clamp=256.0,
                                           channel_base=config.channel_base,
@@ -28,6 +31,7 @@ def write(path, config, networks=("G", "D", "G_ema")):
             made[name] = (about if name == "D" else config).build(np.random.default_rng(i))
             tree[name] = module(made[name], stand_in)
         tree |= {"augment_pipe": None, "training_set_kwargs": None}
+        change(tree, stand_in)
         with open(path, "wb") as file:
             pickle.dump(tree, file, protocol=4)
     return made
@@ -107,7 +111,7 @@ def module(network, stand_in):
     """The tree of a network's modules."""
     config = network.config
     root = node("Discriminator", c_dim=0, img_resolution=config.img_resolution, img_channels=3)
-    if isinstance(network, stylegan3.Generator):
+    if not isinstance(network, stylegan2.Discriminator):
         root = node("Generator", z_dim=config.z_dim, w_dim=config.w_dim, c_dim=0,
                     img_resolution=config.img_resolution, img_channels=3)  # fmt: skip
     root.update(_init_kwargs={"channel_base": config.channel_base,
@@ -115,7 +119,10 @@ def module(network, stand_in):
     if isinstance(network, stylegan3.Generator):
         for name in ("use_radial_filters", "conv_kernel"):
             root["_init_kwargs"][name] = getattr(config, name)
+    elif isinstance(network, stylegan2.Generator):
+        root["_init_kwargs"]["synthesis_kwargs"] = {"resample_filter": [*config.resample_filter]}
     else:
+        root["_init_kwargs"]["block_kwargs"] = {"resample_filter": [*config.resample_filter]}
         root["block_resolutions"] = [
             2**i for i in range(config.img_resolution.bit_length() - 1, 2, -1)
         ]
@@ -125,10 +132,7 @@ def module(network, stand_in):
             *above, last = name.split(".")
             for step in above:
                 place = place["_modules"].setdefault(step, node("Part"))
-            size = tuple(value.shape)
-            strides = tuple(int(np.prod(size[i + 1 :], dtype=int)) for i in range(len(size)))
-            tensor = Call(stand_in["_rebuild_tensor_v2"], Numbers(value, stand_in), 0, size, strides,
-                          False, collections.OrderedDict())  # fmt: skip
+            tensor = view(value, stand_in)
             if part == "params":
                 tensor = Call(
                     stand_in["_rebuild_parameter"], tensor, False, collections.OrderedDict()
@@ -143,11 +147,30 @@ def module(network, stand_in):
                                   margin_size=config.margin_size)  # fmt: skip
         parts["synthesis"]["_modules"][layers[0]].update(conv_kernel=config.conv_kernel,
                                                          conv_clamp=256)  # fmt: skip
+    elif isinstance(network, stylegan2.Generator):
+        parts = root["_modules"]
+        parts["mapping"].update(num_layers=config.mapping_kwargs.num_layers, w_avg_beta=0.995)
+        parts["synthesis"]["block_resolutions"] = [
+            2**i for i in range(2, config.img_resolution.bit_length())
+        ]
+        first = parts["synthesis"]["_modules"]["b4"]
+        first.update(architecture=config.architecture)
+        first["_modules"]["conv1"].update(use_noise=config.use_noise, activation="lrelu",
+                                          conv_clamp=config.conv_clamp)  # fmt: skip
     else:
         top = root["_modules"][f"b{config.img_resolution}"]
         top.update(architecture="resnet")
         top["_modules"]["conv0"].update(activation="lrelu", conv_clamp=256)
     return wrapped(root, stand_in)
+
+
+def view(array, stand_in, size=None, strides=None):
+    """A tensor of these numbers, in another size and other strides if given."""
+    size = tuple(array.shape) if size is None else size
+    if strides is None:
+        strides = tuple(int(np.prod(size[i + 1 :], dtype=int)) for i in range(len(size)))
+    return Call(stand_in["_rebuild_tensor_v2"], Numbers(array, stand_in), 0, size, strides, False,
+                collections.OrderedDict())  # fmt: skip
 
 
 def node(kind, **attributes):

@@ -7,6 +7,7 @@ A zip (or folder) may hold `dataset.json`, as the official ones: {"labels": [["0
 import functools
 import io
 import json
+import math
 import pathlib
 import posixpath
 import unicodedata
@@ -15,10 +16,15 @@ import zipfile
 
 import numpy as np
 
+from minigan.reading import Budget, shown
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
-_LARGEST = 1 << 28  # bytes of a file in a zip, unpacked
+_LARGEST = 1 << 28  # bytes of a file, unpacked
+_PIXELS = 48_000_000  # 8000 × 6000, as of a phone
+_DIRECTORY = 1 << 24  # bytes of a zip's list of files: some 180,000 of them
 _CLASSES = 1 << 16
+_ONES = 1 << 27  # numbers of all labels together
 # A PNG's transparent colour has the depth of the file, not that of the pixels that Pillow gives.
 _KEYS = {"L;2": lambda k: 85 * k, "L;4": lambda k: 17 * k,
          "RGB;16B": lambda k: tuple(v >> 8 for v in k)}  # fmt: skip
@@ -44,7 +50,8 @@ class Images:
             if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
         ]  # fmt: skip
         if hidden:
-            words = f"{path}: hidden files left out ({len(hidden)}), such as {hidden[0]}"
+            some = shown(hidden[0], 200)
+            words = f"{path}: hidden files left out ({len(hidden)}), such as {some}"
             warnings.warn(words, stacklevel=2)
         for name in hidden:
             del files[name]
@@ -52,12 +59,12 @@ class Images:
         for name, read in files.items():
             if not name.lower().endswith(SUFFIXES):
                 if posixpath.basename(name).lower() != "dataset.json":
-                    warnings.warn(f"{name}: not a picture, left out", stacklevel=2)
+                    warnings.warn(f"{shown(name, 200)}: not a picture, left out", stacklevel=2)
                 continue
             picture, remarks = _picture(read, resolution)
             if remarks:
                 words = " ".join(", ".join(remarks).split())  # decoders may say several lines
-                warnings.warn(f"{name}: {words}", stacklevel=2)
+                warnings.warn(f"{shown(name, 200)}: {shown(words, 300)}", stacklevel=2)
             if picture is not None:
                 pictures.append(picture)
                 names.append(name)
@@ -96,13 +103,18 @@ def _open(path):
     """{name: a function that reads it} of the files in a folder or a zip, sorted by name."""
     path = pathlib.Path(path)
     if path.is_dir():
-        found = {str(p.relative_to(path)): p.read_bytes for p in path.rglob("*") if p.is_file()}
+        found = {
+            str(p.relative_to(path)): functools.partial(_whole, p)
+            for p in path.rglob("*") if p.is_file()
+        }  # fmt: skip
     elif path.is_file():
         try:
+            with _Careful(io.FileIO(path)) as file:
+                zipfile.ZipFile(file)
             archive = zipfile.ZipFile(path)
         except Exception as error:  # a damaged directory raises more than BadZipFile
             raise ValueError(
-                f"{path} is neither a folder nor a zip that can be read: {error}"
+                f"{path} is neither a folder nor a zip that can be read: {shown(error, 200)}"
             ) from None
         found = {
             info.filename: functools.partial(_unpacked, archive, info)
@@ -113,10 +125,30 @@ def _open(path):
     return dict(sorted({_plain(name): read for name, read in found.items()}.items()))
 
 
+class _Careful(io.BufferedReader):
+    """A zip, whose list of files zipfile would read at any length."""
+
+    def read(self, size=-1):
+        if size is not None and size > _DIRECTORY:
+            raise ValueError(
+                f"its list of files has {size:,} bytes; expected {_DIRECTORY:,} at most"
+            )
+        return super().read(size)
+
+
+def _whole(path):
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path.stat().st_size:,} bytes; expected {_LARGEST:,} at most")
+    return path.read_bytes()
+
+
 def _unpacked(archive, info):
-    if info.file_size > _LARGEST:
+    if max(info.file_size, info.compress_size) > _LARGEST:
         raise ValueError(f"{info.file_size:,} bytes when unpacked; expected {_LARGEST:,} at most")
-    return archive.read(info)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"its compression is number {info.compress_type}; expected 0 or 8")
+    with archive.open(info) as file:
+        return file.read(info.file_size)  # without a number it unpacks more than the file's size
 
 
 def _plain(name):
@@ -136,6 +168,8 @@ def _picture(read, resolution):
         warnings.simplefilter("always")
         try:
             file = Image.open(io.BytesIO(read()), formats=_FORMATS)
+            if math.prod(file.size) > _PIXELS:
+                raise ValueError(f"{math.prod(file.size):,} pixels; expected {_PIXELS:,} at most")
             stored = file.tile[0][3] if file.tile else None
             if getattr(file, "is_animated", False):
                 remarks.append("only its first frame used")
@@ -144,15 +178,17 @@ def _picture(read, resolution):
             tags = getattr(file, "tag_v2", {})  # of a TIFF
             if tags.get(339, (1,))[0] == 2:  # SampleFormat
                 raise ValueError("signed samples, whose black and white are not defined")
-            picture = ImageOps.exif_transpose(file)
+            ImageOps.exif_transpose(file, in_place=True)
+            picture = file
             if picture.mode[0] in "IF":
                 picture = _levels(picture, tags)
             if picture.has_transparency_data:
                 if stored in _KEYS:
                     picture.info["transparency"] = _KEYS[stored](picture.info["transparency"])
                 picture = picture.convert("RGBA")
-                white = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(white, picture)
+                white = Image.new("RGB", picture.size, "white")
+                white.paste(picture, mask=picture)
+                picture = white
                 remarks.append("transparency made white")
             if file.mode != "RGB":
                 remarks.append(f"{file.mode} made RGB")
@@ -190,11 +226,17 @@ def _levels(picture, tags):
             raise ValueError(f"floats from {values.min():g} to {values.max():g}; expected 0 to 1")
     else:
         top = 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample
-        values = values.astype(np.int64) & top  # Pillow's 32 bits have a sign
-    levels = np.rint(values * (255 / top)).astype(np.uint8)
-    if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white
-        levels = 255 - levels
-    levels[values == picture.info.get("transparency", -1)] = 255
+    levels, parts = np.empty(values.shape, np.uint8), values.size // (1 << 20) + 1
+    key = picture.info.get("transparency", -1)
+    # Part by part: all at once would take sixteen bytes for each pixel.
+    split = (np.array_split(a.reshape(-1), parts) for a in (values, levels))
+    for part, level in zip(*split, strict=True):
+        if top != 1:
+            part = part.astype(np.int64) & top  # Pillow's 32 bits have a sign
+        level[:] = np.rint(part * (255 / top))
+        if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white
+            level[:] = 255 - level
+        level[part == key] = 255
     return Image.fromarray(levels)
 
 
@@ -228,9 +270,10 @@ def _in_srgb(picture, info, remarks):
 
 def _labels(path, files):
     """{file: label} as each dataset.json among `files` says, or None."""
-    given = None
+    given, budget = None, Budget(0)
     for source in (name for name in files if posixpath.basename(name).lower() == "dataset.json"):
-        entries = _entries(f"{path}: {source}", files[source], nested="/" in source)
+        where = f"{path}: {shown(source, 200)}"
+        entries = _entries(where, files[source], budget, nested="/" in source)
         if entries is None:
             continue
         given, folder = given or {}, posixpath.dirname(source)
@@ -239,13 +282,13 @@ def _labels(path, files):
             name = beside if beside in files else _plain(name)
             if given.setdefault(name, label) != label:
                 raise ValueError(
-                    f"{path}: {source}: labels[{i}] gives {name} the label {label!r:.60}; it has "
+                    f"{where}: labels[{i}] gives {shown(name)} the label {label!r:.60}; it has "
                     f"{given[name]!r:.60} already"
                 )
             first = next(iter(given.values()))
             if np.shape(label) != np.shape(first):
                 raise ValueError(
-                    f"{path}: {source}: labels[{i}] of {name} is {label!r:.60}; expected a label "
+                    f"{where}: labels[{i}] of {shown(name)} is {label!r:.60}; expected a label "
                     f"like the first, {first!r:.60}"
                 )
     return given
@@ -256,23 +299,34 @@ def _rows(path, given, names):
     missing = [name for name in names if name not in given]
     if missing:
         raise ValueError(
-            f"{path}: dataset.json has no label for {len(missing)} files, such as {missing[0]}"
+            f"{path}: dataset.json has no label for {len(missing)} files, such as "
+            f"{shown(missing[0], 200)}"
         )
     found = np.array([given[name] for name in names])
-    if found.ndim == 1:  # classes
-        found = found[:, None] == np.arange(found.max() + 1)
-    return found.astype(np.float32)
+    if found.ndim == 2:
+        return found.astype(np.float32)
+    classes = int(found.max()) + 1
+    if len(found) * classes > _ONES:
+        raise ValueError(
+            f"{path}: dataset.json has {classes} classes for {len(found)} files; expected "
+            f"{_ONES // len(found)} classes at most"
+        )
+    rows = np.zeros((len(found), classes), np.float32)
+    rows[np.arange(len(found)), found] = 1
+    return rows
 
 
-def _entries(where, read, nested):
+def _entries(where, read, budget, nested):
     """The pairs (file, label) of a dataset.json, or None; in a folder, it may be another tool's.
 
     Raises: ValueError that says where.
     """
     try:
-        content = json.loads(read())
+        text = read()
+        budget.charge("letters of text", len(text))
+        content = json.loads(text)
     except Exception as error:  # of the archive, of the text or of its depth
-        raise ValueError(f"{where} cannot be read: {error}") from None
+        raise ValueError(f"{where} cannot be read: {shown(error, 200)}") from None
     labels = content.get("labels", 0) if isinstance(content, dict) else 0
     if nested and isinstance(content, dict) and "labels" not in content:
         warnings.warn(f"{where} has no labels, left out", stacklevel=2)

@@ -14,6 +14,7 @@ import numpy as np
 from minigan import toy
 from minigan.autograd.variable import Variable, plain
 from minigan.device import on_gpu, with_arrays_on
+from minigan.reading import Refused, shown
 
 
 class Sized:
@@ -39,6 +40,13 @@ class Sized:
     def channels(self, res):
         """Channels of the layers at this resolution."""
         return min(self.channel_base // res, self.channel_max)
+
+    @property
+    def largest(self):
+        """Numbers in the largest array between its layers, for one picture."""
+        channels = {res: self.channels(res) for res in resolutions(self)}
+        channels[self.img_resolution] = max(self.img_channels, channels[self.img_resolution])
+        return max(n * res**2 for res, n in channels.items())
 
     def build(self, rng):
         """Its network with fresh weights, float32.  rng: numpy.random.Generator."""
@@ -117,6 +125,38 @@ def resolutions(config):
     return [2**i for i in range(2, int(math.log2(config.img_resolution)) + 1)]
 
 
+# ---- networks as files describe them -------------------------------------------------------------
+
+# Of numbers in a configuration, before anything is made of it: a made-up one could ask for all the
+# memory there is.
+_MOST = 16384
+_LIMITS = {"channel_base": 1 << 20, "num_layers": 64, "filter_size": 64, "lrelu_upsampling": 8}
+
+
+def check_values(values):
+    """Refuse a configuration whose values, {name: value}, are no plain numbers and words."""
+    for name, value in values.items():
+        if name == "mapping_kwargs" and isinstance(value, dict):
+            check_values(value)
+            continue
+        for one in value if type(value) in (list, tuple) and len(value) <= 64 else [value]:
+            most = _LIMITS.get(name, _MOST)
+            if isinstance(one, (int, float)):
+                if not -most <= one <= most:  # NaN neither
+                    raise Refused(f"{shown(name)} is out of range; expected numbers up to {most}")
+            elif not isinstance(one, (str, type(None), Mapping)):
+                raise Refused(f"{shown(name)} is {shown(one)}; expected a number or a word")
+
+
+class _Unknown(np.ndarray):
+    """Numbers that nobody will look at: reckoning with them takes no memory."""
+
+    def __mul__(self, other):
+        return self
+
+    __truediv__ = __sub__ = __mul__
+
+
 class Shapes(np.random.Generator):
     """A random generator that draws nothing: its arrays have the right shape and take no memory.
 
@@ -127,9 +167,50 @@ class Shapes(np.random.Generator):
         super().__init__(np.random.PCG64(0))
 
     def standard_normal(self, size=None, dtype=np.float64, out=None):
-        return np.broadcast_to(dtype(1), size)
+        return np.broadcast_to(dtype(1), size).view(_Unknown)
 
     random = standard_normal
+
+
+def outline(cls, config):
+    """cls's network of this configuration without numbers.  Raises: Refused, if one picture would
+    need too much memory."""
+    most = min(1 << 28, (1 << 24) + 256 * getattr(config, "img_resolution", 0) ** 2)
+    if getattr(config, "largest", 0) > most:
+        raise Refused(
+            f"one picture would need arrays of {config.largest:,} numbers between its layers; "
+            f"expected at most {most:,}"
+        )
+    return cls.init(config, Shapes())
+
+
+def filled(fresh, params, buffers, budget, unfit):
+    """`outline`'s network with these arrays of a file, which have shape, dtype and array().
+
+    All float64 stay so, others become float32.  They are charged before one is read.
+    Raises: Refused, saying what does not fit, after the words `unfit`.
+    """
+    wanted, given = fresh.params | fresh.buffers, params | buffers
+    for name in sorted(wanted.keys() | given.keys()):
+        if name not in given or name not in wanted or given[name].shape != wanted[name].shape:
+            there, here = (a[name].shape if name in a else None for a in (given, wanted))
+            what = f"{shown(name)} ({there or 'absent'}, expected {here or 'none'})"
+        elif given[name].dtype.kind != "f":
+            what = f"{shown(name)} (numbers of kind {given[name].dtype}, expected float32)"
+        elif (name in params) != (name in fresh.params):
+            what = f"{shown(name)} (a parameter among the buffers, or the other way round)"
+        else:
+            continue
+        raise Refused(f"{unfit} in {what}")
+    doubles = all(a.dtype == np.float64 for a in given.values())
+    dtype = np.dtype(np.float64 if doubles else np.float32)
+    sizes = (math.prod(a.shape) for a in given.values())
+    budget.charge("bytes of numbers", dtype.itemsize * sum(sizes))
+    arrays = {name: given[name].array().astype(dtype, copy=False) for name in wanted}
+    return dataclasses.replace(
+        fresh, params={name: arrays[name] for name in fresh.params},
+        buffers={name: arrays[name] for name in fresh.buffers},
+    )  # fmt: skip
 
 
 class _Network:

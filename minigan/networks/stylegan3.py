@@ -81,6 +81,22 @@ class Config:
                 f"Config: channel_base is {self.channel_base}; expected about img_resolution, "
                 f"{self.img_resolution}, or more: the last layer has no channels"
             )
+        taps = max(max(layer.up_taps, layer.down_taps) for layer in schedule(self)[1])
+        if taps > 256:
+            raise ValueError(
+                f"Config: filter_size is {self.filter_size}, which makes filters of {taps} taps; "
+                "expected 256 at most"
+            )
+
+    @property
+    def largest(self):
+        """Numbers in the largest array between its layers, for one picture.
+
+        Upsampling by 2 for the activation, as is usual, counts as none.
+        """
+        (channels, _, size), found = schedule(self)
+        inside = (l.out_channels * max(l.out_size, l.in_size * l.up // 2) ** 2 for l in found)
+        return max(channels * size**2, *inside)
 
     def build(self, rng):
         """Its network with fresh weights, float32.  rng: numpy.random.Generator."""

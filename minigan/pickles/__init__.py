@@ -3,22 +3,24 @@
 import os
 
 from minigan.pickles.built import NAMES, Module, Tensor
-from minigan.pickles.machine import Machine, Refused
+from minigan.pickles.machine import Machine
+from minigan.reading import Budget, Refused, shown
 
 __all__ = ["NAMES", "Module", "Refused", "Tensor", "load"]
 
 
-def load(file):
+def load(file, budget=None):
     """The object in an open binary file of one pickle; its tensors read from it when asked.
 
+    budget: what it may cost; None: that of a file of this size.
     Raises: Refused, saying at which byte.
     """
     size = os.fstat(file.fileno()).st_size
-    machine = Machine(file, 0, size, NAMES)
+    machine = Machine(file, 0, size, NAMES, budget or Budget(size))
     try:
         found = machine.run()
         if machine.at != size:
             raise Refused(f"{size - machine.at} bytes follow the pickle's end")
-    except (Refused, UnicodeDecodeError, OverflowError, RecursionError, MemoryError) as error:
-        raise Refused(f"at byte {machine.at}: {error}") from None
+    except Exception as error:  # decoding, overflow, memory: whatever a program brings about
+        raise Refused(f"at byte {machine.at}: {shown(error, 300)}") from None
     return found

@@ -11,15 +11,8 @@ import struct
 
 import numpy as np
 
-from minigan.pickles.machine import (
-    Buildable,
-    Machine,
-    Name,
-    Refused,
-    Region,
-    as_key,
-    expect,
-)
+from minigan.pickles.machine import Buildable, Machine, Name, as_key
+from minigan.reading import Refused, Region, expect, members, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,11 +43,15 @@ class Tensor:
     strides: tuple
     bfloat16: bool
 
+    @property
+    def dtype(self):
+        return np.dtype(np.float32) if self.bfloat16 else self.storage.dtype
+
     def array(self):
         """Its numbers in an array of its own; bfloat16 as float32."""
         first, dtype = self.storage, self.storage.dtype
         if math.prod(self.shape) == 0:
-            return np.empty(self.shape, np.float32 if self.bfloat16 else dtype)
+            return np.empty(self.shape, self.dtype)
         span = 1 + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         first.file.seek(first.start + self.offset * dtype.itemsize)
         flat = np.empty(span, dtype)
@@ -74,7 +71,7 @@ class _Dtype(Buildable):
     def __init__(self, code):
         expect(isinstance(code, str), "a NumPy type")
         if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
-            raise Refused(f"a NumPy array of kind {code[:20]!r}; expected plain numbers")
+            raise Refused(f"a NumPy array of kind '{shown(code)}'; expected plain numbers")
         self.value = np.dtype(code)
 
     def build(self, state):
@@ -105,6 +102,7 @@ def _filled(data, dtype, shape, order):
     fits = isinstance(data, Region) and isinstance(dtype, _Dtype) and isinstance(shape, tuple)
     fits = fits and len(shape) <= 8 and _whole(*shape) and order in ("C", "F")
     expect(fits and data.size == math.prod(shape) * dtype.value.itemsize, "a NumPy array")
+    data.budget.charge("steps", 20)  # as large as twenty small objects
     if data.size > _LARGEST:
         raise Refused(f"a NumPy array of {data.size} bytes; expected at most {_LARGEST}")
     return np.frombuffer(data.read(), dtype.value).reshape(shape, order=order)
@@ -145,10 +143,12 @@ def _tensor(storage, offset, shape, strides, requires_grad, hooks, metadata=None
     count = math.prod(shape)
     if count:
         last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-        if last >= storage.count or count > storage.count + 4096:
+        # All between its first and last number is read.
+        far = last - offset > 2 * count + 4096
+        if last >= storage.count or count > storage.count + 4096 or far:
             raise Refused(
                 f"a tensor of shape {shape} and strides {strides} at {offset} does not fit its "
-                f"storage of {storage.count} numbers"
+                f"storage of {storage.count} numbers, or leaves out most of them"
             )
     return Tensor(storage, offset, shape, strides, bfloat16)
 
@@ -163,7 +163,7 @@ _STORAGES = {
 def _storage(payload):
     """What `torch.save` wrote of a storage: (Storage, whether it is bfloat16)."""
     expect(isinstance(payload, Region), "a tensor's data")
-    payload.allowance.enter(payload)
+    payload.budget.enter(payload)
     if payload.read(0, min(4, payload.size)) == b"PK\x03\x04":
         return _zipped(payload)
     at, found = 0, []
@@ -182,49 +182,25 @@ def _storage(payload):
 def _inner(payload, first, last):
     """(what the pickle at payload[first:last] holds, where it ends)."""
     start = payload.start
-    machine = Machine(payload.file, start + first, start + last, _INNER, _persistent,
-                      payload.allowance)  # fmt: skip
+    machine = Machine(payload.file, start + first, start + last, _INNER, payload.budget,
+                      _persistent)  # fmt: skip
     value = machine.run()
     return value, machine.at - start
 
 
 def _zipped(payload):
     """The same in PyTorch's newer form: members <root>/data.pkl, <root>/data/<key>, all stored."""
-    members = _members(payload)
-    if "byteorder" in members:
-        start, size = members["byteorder"]
-        if payload.read(start, min(size, 16)) != b"little":
-            raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
-    expect("data.pkl" in members, "a zipped tensor")
-    start, size = members["data.pkl"]
-    about, _ = _inner(payload, start, start + size)
-    expect(isinstance(about, _About) and f"data/{about.key}" in members, "a zipped tensor")
-    return _checked(about, payload, *members[f"data/{about.key}"], about.count)
-
-
-def _members(payload):
-    """{name without the root: (start, size)} of an uncompressed zip archive (APPNOTE 6.3.10).
-
-    Read here, since Python's zipfile would read a directory of any length into memory.
-    """
-    end = payload.read(payload.size - 22, 22)
-    signature, _, _, _, count, size, at, comment = struct.unpack("<4s4H2LH", end)
-    fits = signature == b"PK\x05\x06" and comment == 0 and count <= 16 and size <= 4096
-    expect(fits, "a zipped tensor's directory")
-    directory, found = payload.read(at, size), {}
-    for _ in range(count):
-        expect(len(directory) >= 46, "a zipped tensor's directory")
-        entry = struct.unpack("<4s6H3L5H2L", directory[:46])
-        method, (packed, plain, named, extra, comment) = entry[4], entry[8:13]
-        name = directory[46 : 46 + named].decode("utf-8", "replace").partition("/")[2]
-        # Its local header has lengths of its own.
-        here = entry[16]
-        start = here + 30 + sum(struct.unpack("<HH", payload.read(here + 26, 4)))
-        stored = method == 0 and packed == plain and start + plain <= payload.size
-        expect(entry[0] == b"PK\x01\x02" and stored, "a zipped tensor")
-        found[name] = start, plain
-        directory = directory[46 + named + extra + comment :]
-    return found
+    found = members(payload, 16, "a zipped tensor")
+    found = {name.partition("/")[2]: region for name, (region, _) in found.items()}
+    order = found.get("byteorder")
+    if order is not None and order.read(0, min(order.size, 16)) != b"little":
+        raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
+    expect("data.pkl" in found, "a zipped tensor")
+    inner = found["data.pkl"]
+    about, _ = _inner(inner, 0, inner.size)
+    expect(isinstance(about, _About) and f"data/{about.key}" in found, "a zipped tensor")
+    data = found[f"data/{about.key}"]
+    return _checked(about, data, 0, data.size, about.count)
 
 
 def _checked(about, payload, at, size, stored):
@@ -247,7 +223,8 @@ class _About:
 def _persistent(pid):
     fits = isinstance(pid, tuple) and len(pid) in (5, 6) and pid[0] == "storage"
     fits = fits and isinstance(pid[1], Name) and (len(pid) == 5 or pid[5] is None)
-    expect(fits and isinstance(pid[2], str) and _whole(pid[4]), "a tensor's header")
+    fits = fits and isinstance(pid[2], str) and len(pid[2]) < 100 and _whole(pid[4])
+    expect(fits, "a tensor's header")
     return _About(pid[1].name, pid[2], pid[4])
 
 

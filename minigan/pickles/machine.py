@@ -10,48 +10,7 @@ Read next: `built.py`, the names and what they build.
 import dataclasses
 import struct
 
-MOST_STEPS = 1_000_000  # official networks need some tens of thousands
-MOST_TEXT = 1 << 24  # bytes in one string
-
-
-class Refused(ValueError):
-    """The file is damaged, or wants something that is not on the list."""
-
-
-class Allowance:
-    """What one file may still do: its own program and those within it share this."""
-
-    def __init__(self):
-        self.steps, self.entered = MOST_STEPS, set()
-
-    def step(self):
-        self.steps -= 1
-        if self.steps < 0:
-            raise Refused(f"more than {MOST_STEPS} steps")
-
-    def enter(self, region):
-        """A region's own program is run once: a file could else name a long one again and again."""
-        if region.start in self.entered:
-            raise Refused("a tensor's data are used twice")
-        self.entered.add(region.start)
-
-
-@dataclasses.dataclass(frozen=True)
-class Region:
-    """Bytes on the disk, not read yet."""
-
-    file: object
-    start: int
-    size: int
-    allowance: Allowance
-
-    def read(self, at=0, count=None):
-        """`count` bytes from `at` on, all if None.  Raises: Refused where it has not so many."""
-        count = self.size if count is None else count
-        if at < 0 or at + count > self.size:
-            raise Refused("the file ends too early")
-        self.file.seek(self.start + at)
-        return exactly(self.file, count)
+from minigan.reading import Refused, Region, exactly, expect, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,18 +25,6 @@ class Name:
 
 class Buildable:
     """What BUILD may fill: `build(state)`."""
-
-
-def expect(fits, what):
-    if not fits:
-        raise Refused(f"{what} is not as it should be")
-
-
-def exactly(file, count):
-    data = file.read(count)
-    if len(data) != count:
-        raise Refused("the file ends too early")
-    return data
 
 
 def as_key(value):
@@ -96,20 +43,19 @@ class Machine:
     """Runs one pickle in file[start:end]; `at` is then behind it.
 
     names: {(module, name): `Name`}, all that the pickle may use.  persistent: what a persistent id
-    stands for, a function; None refuses them.  allowance: that of the file around this pickle.
+    stands for, a function; None refuses them.  budget: the file's.
     """
 
-    def __init__(self, file, start, end, names, persistent=None, allowance=None):
+    def __init__(self, file, start, end, names, budget, persistent=None):
         self.file, self.at, self.end = file, start, end
         self.names, self.persistent = names, persistent
-        self.allowance = Allowance() if allowance is None else allowance
-        self.stack, self.below, self.memo = [], [], {}
+        self.budget, self.stack, self.below, self.memo = budget, [], [], {}
 
     def run(self):
         """The object.  Raises: Refused."""
         self.file.seek(self.at)
         while True:
-            self.allowance.step()
+            self.budget.charge("steps")
             code = self.take(1)
             step = _STEPS.get(code)
             if step is None:
@@ -129,8 +75,7 @@ class Machine:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def text(self, count):
-        if count > MOST_TEXT:
-            raise Refused(f"a text of {count} bytes; expected at most {MOST_TEXT}")
+        self.budget.charge("letters of text", count)
         return self.take(count).decode("utf-8", "surrogatepass")
 
     def line(self):
@@ -143,7 +88,7 @@ class Machine:
     def data(self, count):
         if count > self.end - self.at:
             raise Refused("the file ends too early")
-        region = Region(self.file, self.at, count, self.allowance)
+        region = Region(self.file, self.at, count, self.budget)
         self.at += count
         self.file.seek(self.at)
         return region
@@ -183,10 +128,14 @@ class Machine:
         args, name = self.pop(), self.pop()
         callable_ = isinstance(name, Name) and name.call is not None and isinstance(args, tuple)
         expect(callable_, "what is to be called")
+        # Arguments may be remembered ones: whatever goes through them again costs again.
+        self.budget.charge("steps", sum(len(a) for a in args if isinstance(a, (list, tuple))))
         try:
             made = name.call(*args)
         except TypeError as error:  # the number of arguments
-            raise Refused(f"{name.module}.{name.name} with other arguments ({error})") from None
+            raise Refused(
+                f"{name.module}.{name.name} with other arguments ({shown(error)})"
+            ) from None
         self.file.seek(self.at)  # a constructor may have read elsewhere
         self.stack.append(made)
 
@@ -231,14 +180,15 @@ class Machine:
 
 
 def _unlisted(module, name):
-    what = f"it names {module[:80]}.{name[:80]}, which a network's file has no need of"
+    both = f"{shown(module)}.{shown(name)}"
+    what = f"it names {both}, which a network's file has no need of"
     if module.startswith("dnnlib.tflib"):
         what = ("it is a file for TensorFlow, as StyleGAN and StyleGAN2 came; the official PyTorch "
                 "repositories convert StyleGAN2's")  # fmt: skip
     elif module.startswith(("training.networks", "R3GAN")):
-        what = f"it holds networks of R3GAN ({module[:80]}.{name[:80]}), which are not read here"
+        what = f"it holds networks of R3GAN ({both}), which are not read here"
     elif module.startswith("torch.nn.modules.sparse"):
-        what = f"it holds networks of StyleGAN-XL ({module}.{name[:80]}), which are not read here"
+        what = f"it holds networks of StyleGAN-XL ({both}), which are not read here"
     return f"{what}; nothing was run"
 
 
@@ -251,6 +201,7 @@ def _constant(value):
 
 
 def _long(m):
+    m.budget.charge("steps", 5)  # as large as five small objects
     m.stack.append(int.from_bytes(m.take(m.number("<B")), "little", signed=True))
 
 
