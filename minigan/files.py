@@ -152,8 +152,8 @@ def shipped(name_or_path):
 def read(path):
     """What `save` wrote: ({name: network}, {name: further array}, the JSON values).
 
-    Raises: FileNotFoundError; ValueError for a file that is not ours, is damaged, or whose arrays
-    do not fit its configuration.
+    Raises: FileNotFoundError; ValueError for a file that is not ours, is damaged or hostile, or
+    whose arrays do not fit its configuration.
     """
     path = pathlib.Path(path)
     if _pickled(path):
@@ -277,7 +277,7 @@ def load(name_or_path):
     """The generator of a file (ours, or NVIDIA's `.pkl`), or a shipped one by its name
     ("portraits"): the averaged one, "G_ema", where there are several.
 
-    Raises: as `read`; ValueError if the file has no generator.
+    Raises: as `read`; ValueError if the file has no generator, or another network under its name.
     """
     names, path = ("G_ema", "G"), shipped(name_or_path)
     networks = _official(path, names) if _pickled(path) else _read(path, names)[0]

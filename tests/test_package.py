@@ -18,7 +18,7 @@ from minigan.quiet import quiet
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "minigan"
 # Each room may import those before it, and its own.
-FLOORS = ["quiet", "device", "autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
+FLOORS = ["quiet", "reading", "device", "autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
           "data", "features", "equivariance", "metrics", "measure", "expert", "settings", "training", "transfer", "runs", "generate", "toy_training", "toy_compare", "toy_mixing", "sticking", "imitation", "show",
           "cards", "grading", "__main__"]  # fmt: skip
 

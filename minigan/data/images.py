@@ -35,9 +35,9 @@ class Images:
 
     path: a folder, searched with its subfolders, or a .zip.  Pictures become what a viewer would
     show: turned as their EXIF data say, in sRGB, over white where transparent.  Other sizes are
-    cropped to a square in the middle and resized; what cannot be read is left out.  Each of these
-    is said in a warning, one line a file.  Hidden files and folders are left out, which is said
-    once.
+    cropped to a square in the middle and resized; what cannot be read, is of another format than
+    those above, or has more than 48 million pixels or 256 MB is left out.  Each of these is said in
+    a warning, one line a file.  Hidden files and folders are left out, which is said once.
     Raises: FileNotFoundError; ValueError if nothing is left, if dataset.json is damaged, or if
     labels are missing for some files.
     """
