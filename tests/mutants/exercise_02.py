@@ -73,6 +73,12 @@ def adain__changes_its_argument(x, scale, bias):
     return y
 
 
+def adain__adds_one_to_scale_in_place(x, scale, bias):
+    y = (x - x.mean(axis=2, keepdims=True)) / np.sqrt(x.var(axis=2, keepdims=True) + 1e-8)
+    scale += 1
+    return y * scale[:, :, None] + bias[:, :, None]
+
+
 # ---- pixel_norm
 
 
@@ -110,6 +116,23 @@ def pixel_norm__no_epsilon(z):
         return z / np.sqrt((z**2).mean(axis=1, keepdims=True))
 
 
+def pixel_norm__in_place(z):
+    z /= np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)
+    return z
+
+
+def pixel_norm__a_larger_epsilon(z):
+    return z / np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-6)
+
+
+def pixel_norm__epsilon_outside_the_root(z):
+    return z / (np.sqrt(np.mean(z**2, axis=1, keepdims=True)) + 1e-8)
+
+
+def pixel_norm__epsilon_for_zeros_only(z):
+    return z / np.sqrt(np.maximum(np.mean(z**2, axis=1, keepdims=True), 1e-8))
+
+
 # ---- add_noise
 
 
@@ -144,6 +167,10 @@ def add_noise__in_place(x, noise, strength):
 
 def add_noise__squared_strength(x, noise, strength):
     return x + noise * strength[:, None] * np.abs(strength[:, None])
+
+
+def add_noise__size_of_the_strength(x, noise, strength):
+    return x + noise * np.abs(strength[:, None])
 
 
 # ---- spreads
@@ -212,6 +239,28 @@ def spreads__wrong_perturbation(adain_on, seed):
     G, z, fixed, rng = _outputs(adain_on, seed, perturbation=5.0)
     pair = G(z), G(fixed, noise_mode="random", rng=rng)
     return np.array([x.std(axis=0).mean() for x in pair])
+
+
+def spreads__correct_in_double_precision(adain_on, seed):
+    G, z, fixed, rng = _outputs(adain_on, seed)
+    pair = G(z), G(fixed, noise_mode="random", rng=rng)
+    return np.array([np.std(x, axis=0, dtype=np.float64).mean() for x in pair])
+
+
+def spreads__seed_ignored(adain_on, seed):
+    return spreads__correct_with_loops(adain_on, 0)
+
+
+def spreads__twice_the_perturbation(adain_on, seed):
+    G, z, fixed, rng = _outputs(adain_on, seed, perturbation=1.0)
+    pair = G(z), G(fixed, noise_mode="random", rng=rng)
+    return np.array([x.std(axis=0).mean() for x in pair])
+
+
+def spreads__spread_of_the_first_position(adain_on, seed):
+    G, z, fixed, rng = _outputs(adain_on, seed)
+    pair = G(z), G(fixed, noise_mode="random", rng=rng)
+    return np.array([x.std(axis=0)[0, 0] for x in pair])
 
 
 # ---- why

@@ -28,6 +28,19 @@ def vjp_divide__swaps_the_two(g, x, y):
     return -g * x / y**2, g / y
 
 
+def vjp_divide__forgets_to_return(g, x, y):
+    g_x, g_y = g / y, -g * x / y**2  # noqa: F841
+
+
+def vjp_divide__only_the_first(g, x, y):
+    return g / y
+
+
+def vjp_divide__g_in_place(g, x, y):
+    g /= y
+    return g, -g * x / y
+
+
 # ---- unbroadcast
 
 
@@ -123,6 +136,26 @@ def instance_norm_backward__over_the_batch(x, g):
     return (g - g.mean(axis=0) - y * (g * y).mean(axis=0)) / sigma
 
 
+def instance_norm_backward__epsilon_outside_the_root(x, g):
+    sigma = x.std(axis=2, keepdims=True) + 1e-8
+    y = (x - x.mean(axis=2, keepdims=True)) / sigma
+    return (g - g.mean(axis=2, keepdims=True) - y * (g * y).mean(axis=2, keepdims=True)) / sigma
+
+
+def instance_norm_backward__no_epsilon_in_the_normalised(x, g):
+    sigma = np.sqrt(x.var(axis=2, keepdims=True) + 1e-8)
+    y = (x - x.mean(axis=2, keepdims=True)) / x.std(axis=2, keepdims=True)
+    return (g - g.mean(axis=2, keepdims=True) - y * (g * y).mean(axis=2, keepdims=True)) / sigma
+
+
+def instance_norm_backward__changes_g(x, g):
+    y, sigma = _normalised(x)
+    g -= g.mean(axis=2, keepdims=True)
+    g -= y * (g * y).mean(axis=2, keepdims=True)
+    g /= sigma
+    return g
+
+
 # ---- numerical_gradient
 
 
@@ -163,6 +196,11 @@ def numerical_gradient__ignores_eps(x, eps=1e-5):
 
 def numerical_gradient__forgets_the_cross_term(x, eps=1e-5):
     return np.cos(x) * x**2 + 2 * x * np.sin(x)
+
+
+def numerical_gradient__step_relative_to_x(x, eps=1e-5):
+    steps = eps * np.abs(x)
+    return np.array([(_f(x + s) - _f(x - s)) / (2 * s.sum()) for s in np.diag(steps)])
 
 
 # ---- r1_grads
@@ -230,3 +268,36 @@ def r1_grads__penalises_the_logits(params, x, gamma):
 
 def r1_grads__gamma_left_out(params, x, gamma):
     return grad(lambda p: 0.5 * np.mean(np.sum(_slopes(p, x) ** 2, axis=1)))(params)
+
+
+def _differences(f, params, step):
+    """Central differences of f(params) for every number in params."""
+    found = {}
+    for name, value in params.items():
+        found[name] = np.zeros(value.shape)
+        for at in np.ndindex(value.shape):
+            moved = np.zeros(value.shape)
+            moved[at] = step
+            up, down = (f(params | {name: value + s * moved}) for s in (1, -1))
+            found[name][at] = (up - down) / (2 * step)
+    return found
+
+
+def r1_grads__outer_gradient_by_finite_differences(params, x, gamma):
+    def penalty(p):
+        return gamma / 2 * np.mean(np.sum(_slopes(p, x) ** 2, axis=1))
+
+    return _differences(penalty, params, 1e-5)
+
+
+def r1_grads__inner_gradient_by_finite_differences(params, x, gamma):
+    def penalty(p):
+        steps = 1e-5 * np.eye(x.shape[1])
+        slopes = np.stack([(_d(p, x + s) - _d(p, x - s)) / 2e-5 for s in steps], axis=1)
+        return gamma / 2 * np.mean(np.sum(slopes**2, axis=1))
+
+    return grad(penalty)(params)
+
+
+def r1_grads__forgets_a(params, x, gamma):
+    return {"W": r1_grads__correct_by_hand_written_slopes(params, x, gamma)["W"]}

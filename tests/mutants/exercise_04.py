@@ -46,6 +46,16 @@ def g_loss__raw_logits(fake_logits):
     return -fake_logits.mean() + np.log(2)
 
 
+def d_loss__one_mean_over_both(real_logits, fake_logits):
+    both = np.logaddexp(-real_logits, 0).sum() + np.logaddexp(fake_logits, 0).sum()
+    return 2 * both / (len(real_logits) + len(fake_logits))
+
+
+def d_loss__mean_by_the_number_of_reals(real_logits, fake_logits):
+    both = np.logaddexp(-real_logits, 0).sum() + np.logaddexp(fake_logits, 0).sum()
+    return both / len(real_logits)
+
+
 # ---- adam_step
 
 
@@ -96,6 +106,25 @@ def adam_step__ignores_the_first_moment(p, g, m, v, t, lr=0.002, beta1=0.0, beta
     return p - lr * g / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
 
 
+def adam_step__changes_p_in_place(p, g, m, v, t, lr=0.002, beta1=0.0, beta2=0.99, eps=1e-8):
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+    p -= lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return p, m, v
+
+
+def adam_step__changes_the_moments_in_place(
+    p, g, m, v, t, lr=0.002, beta1=0.0, beta2=0.99, eps=1e-8
+):
+    m += (1 - beta1) * (g - m)
+    v += (1 - beta2) * (g**2 - v)
+    return p - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+
+def adam_step__only_p(p, g, m, v, t, lr=0.002, beta1=0.0, beta2=0.99, eps=1e-8):
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+    return p - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps)
+
+
 # ---- ema_step
 
 
@@ -129,6 +158,16 @@ def ema_step__in_place(average, current, batch, half_life):
 def ema_step__time_constant_for_half_life(average, current, batch, half_life):
     beta = np.exp(-batch / half_life)
     return {k: beta * average[k] + (1 - beta) * current[k] for k in current}
+
+
+def ema_step__first_name_only(average, current, batch, half_life):
+    beta, name = 0.5 ** (batch / half_life), next(iter(average))
+    return average | {name: beta * average[name] + (1 - beta) * current[name]}
+
+
+def ema_step__forgets_to_return(average, current, batch, half_life):
+    beta = 0.5 ** (batch / half_life)
+    {k: beta * average[k] + (1 - beta) * current[k] for k in average}
 
 
 # ---- d_step
@@ -196,6 +235,32 @@ def d_step__never_moves(params, real, fake, gamma, lr):
     return params
 
 
+def d_step__by_finite_differences(params, real, fake, gamma, lr):
+    def loss(p):
+        return _logistic(p, real, fake) + gamma * _r1(p, real)
+
+    new = {}
+    for name, value in params.items():
+        new[name] = np.array(value)
+        for at in np.ndindex(value.shape):
+            step = np.zeros(value.shape)
+            step[at] = 1e-5
+            up, down = (loss(params | {name: value + s * step}) for s in (1, -1))
+            new[name][at] -= lr * (up - down) / 2e-5
+    return new
+
+
+def d_step__one_mean_over_both(params, real, fake, gamma, lr):
+    share = 2 * len(real) / (len(real) + len(fake))
+
+    def loss(p):
+        on_real = np.mean(np.logaddexp(-_d(p, real), 0.0))
+        on_fake = np.mean(np.logaddexp(_d(p, fake), 0.0))
+        return share * on_real + (2 - share) * on_fake + gamma * _r1(p, real)
+
+    return _descend(params, loss, lr)
+
+
 # ---- w_share
 
 
@@ -224,3 +289,7 @@ def w_share__standard_deviations(a, b):
 
 def w_share__variance_along_the_signal(a, b):
     return 1 - np.mean((a - b) ** 2) / 2 / np.mean(np.var(a, axis=2, ddof=1))
+
+
+def w_share__biased_variance(a, b):
+    return 1 - np.mean((a - b) ** 2) / 2 / np.mean(np.var(a, axis=0))

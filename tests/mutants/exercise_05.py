@@ -99,6 +99,20 @@ def style_mix__negative_slice(ws_a, ws_b, crossover):
     return np.concatenate([ws_a[:, :crossover], ws_b[:, -(ws_b.shape[1] - crossover) :]], axis=1)
 
 
+def style_mix__wrong_for_one_crossover(ws_a, ws_b, crossover):
+    y = ws_b.copy()
+    for layer in range(ws_a.shape[1]):
+        if layer < crossover or crossover == 3:
+            y[:, layer] = ws_a[:, layer]
+    return y
+
+
+def style_mix__a_view_where_nothing_is_mixed(ws_a, ws_b, crossover):
+    if crossover == 0:
+        return ws_b
+    return np.concatenate([ws_a[:, :crossover], ws_b[:, crossover:]], axis=1)
+
+
 # ---- mixed_styles
 
 
@@ -232,6 +246,32 @@ def mixed_styles__another_seed_each_time_the_same(mapping, z, rng, prob):
     return ws, mean
 
 
+def mixed_styles__numpys_own_generator(mapping, z, rng, prob):
+    ws = mapping(z)
+    mean = ws[:, 0].mean(axis=0)
+    if np.random.rand() < prob:  # noqa: NPY002
+        other = mapping(np.random.randn(*z.shape).astype(np.float32))  # noqa: NPY002
+        ws = _mix(ws, other, np.random.randint(1, ws.shape[1]))  # noqa: NPY002
+    return ws, mean
+
+
+def mixed_styles__cut_by_numpys_own_generator(mapping, z, rng, prob):
+    ws = mapping(z)
+    mean = ws[:, 0].mean(axis=0)
+    if rng.random() < prob:
+        other = mapping(rng.standard_normal(z.shape, np.float32))
+        ws = _mix(ws, other, np.random.randint(1, ws.shape[1]))  # noqa: NPY002
+    return ws, mean
+
+
+def mixed_styles__a_generator_of_its_own(mapping, z, rng, prob):
+    return mixed_styles__correct_drawn_in_another_order(mapping, z, np.random.default_rng(), prob)
+
+
+def mixed_styles__only_the_styles(mapping, z, rng, prob):
+    return mixed_styles__correct_drawn_in_another_order(mapping, z, rng, prob)[0]
+
+
 # ---- mixing_step
 
 
@@ -303,6 +343,15 @@ def mixing_step__in_place(params, w, rng, prob, lr):
     for name in params:
         params[name][:] = new[name]
     return params
+
+
+def mixing_step__numpys_own_generator(params, w, rng, prob, lr):
+    other = np.random.randn(*w.shape) if np.random.rand() < prob else w  # noqa: NPY002
+    return _descend(params, np.stack([w, other], axis=1), lr)
+
+
+def mixing_step__layer_0_gets_the_fresh_styles(params, w, rng, prob, lr):
+    return _descend(params, _maybe_mixed(w, rng, prob)[:, ::-1], lr)
 
 
 # ---- whose

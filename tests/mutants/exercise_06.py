@@ -246,6 +246,43 @@ def upfirdn_fast__adds_the_padding(x, f, up, down, pad):
     return _loops(x, f, up, down, -y0, -x0, rows, columns, True, False)
 
 
+@numba.jit(forceobj=True)
+def upfirdn_fast__in_object_mode(x, f, up, down, pad):
+    return _steps(x, f, up, down, pad)
+
+
+class CPUDispatcher:
+    """Has the name of what numba.njit makes, and compiles nothing."""
+
+    def __call__(self, x, f, up, down, pad):
+        return _steps(x, f, up, down, pad)
+
+
+upfirdn_fast__of_a_class_with_the_right_name = CPUDispatcher()
+
+
+@numba.njit
+def upfirdn_fast__multiplies_the_zeros(x, f, up, down, pad):
+    x0, x1, y0, y1 = pad
+    ty, tx = f.shape
+    stuffed = np.zeros((x.shape[0] * up + y0 + y1, x.shape[1] * up + x0 + x1))
+    stuffed[y0 : y0 + x.shape[0] * up : up, x0 : x0 + x.shape[1] * up : up] = x
+    y = np.zeros(((stuffed.shape[0] - ty) // down + 1, (stuffed.shape[1] - tx) // down + 1))
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            for ky in range(ty):
+                for kx in range(tx):
+                    y[i, j] += f[ty - 1 - ky, tx - 1 - kx] * stuffed[i * down + ky, j * down + kx]
+    return y
+
+
+def upfirdn_fast__correct_around_a_kernel(x, f, up, down, pad):
+    x0, x1, y0, y1 = pad
+    rows = (x.shape[0] * up + y0 + y1 - f.shape[0]) // down + 1
+    columns = (x.shape[1] * up + x0 + x1 - f.shape[1]) // down + 1
+    return _loops(x, f, up, down, y0, x0, rows, columns, True, False)
+
+
 # ---- lowpass
 
 

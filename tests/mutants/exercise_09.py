@@ -105,6 +105,36 @@ def modulated_conv__first_style_for_all(x, w, s):
     return modulated_conv__correct_with_styles_of_the_operation(x, w, np.repeat(s[:1], len(s), 0))
 
 
+def modulated_conv__epsilon_outside_the_root(x, w, s):
+    d = 1 / (np.sqrt(s**2 @ np.sum(w**2, axis=(2, 3)).T) + 1e-8)
+    return conv2d(x * s[:, :, None, None], w, padding=1) * d[:, :, None, None]
+
+
+def modulated_conv__x_in_place(x, w, s):
+    x *= s[:, :, None, None]
+    return conv2d(x, w, padding=1) * _scales(w, s)[:, :, None, None]
+
+
+def modulated_conv__weights_for_each_sample(x, w, s):
+    from minigan.ops import conv2d
+
+    own = _normed(_modulated(w, s), (2, 3, 4))
+    return np.concatenate([conv2d(x[i : i + 1], own[i], padding=1) for i in range(len(x))])
+
+
+def modulated_conv__scales_from_weights_for_each_sample(x, w, s):
+    d = 1 / np.sqrt(np.sum(_modulated(w, s) ** 2, axis=(2, 3, 4)) + 1e-8)
+    return conv2d(x * s[:, :, None, None], w, padding=1) * d[:, :, None, None]
+
+
+def modulated_conv__sample_by_sample(x, w, s):
+    from minigan.ops import conv2d
+
+    d = _scales(w, s)[:, :, None, None]
+    one = [conv2d((x * s[:, :, None, None])[i : i + 1], w, padding=1) for i in range(len(x))]
+    return np.concatenate(one) * d
+
+
 # ---- minibatch_stddev
 
 
@@ -217,6 +247,14 @@ def r1_penalty__toward_a_norm_of_one(D, images, gamma):
     return gamma / 2 * np.mean((norms - 1) ** 2)
 
 
+def r1_penalty__by_finite_differences(D, images, gamma):
+    h, total = 1e-4, 0.0
+    for step in h * np.eye(images[0].size):
+        step = step.reshape(images.shape[1:])
+        total = total + np.sum(((D(images + step) - D(images - step)) / (2 * h)) ** 2)
+    return gamma / 2 * total / len(images)
+
+
 # ---- path_length
 
 
@@ -291,3 +329,12 @@ def path_length__decay_swapped(synthesis, ws, noise, a, gamma=2.0, k=4):
     lengths = _lengths(_jacobian(synthesis, ws, noise))
     a = 0.01 * a + 0.99 * np.mean(lengths)
     return gamma * k * np.mean((lengths - a) ** 2), a
+
+
+def path_length__by_finite_differences(synthesis, ws, noise, a, gamma=2.0, k=4):
+    y, h, squares = noise / np.sqrt(noise.shape[2] * noise.shape[3]), 1e-4, 0.0
+    for step in h * np.eye(ws[0].size):
+        step = step.reshape(1, *ws.shape[1:])
+        moved = synthesis(ws + step) - synthesis(ws - step)
+        squares = squares + (np.sum(moved * y, axis=(1, 2, 3)) / (2 * h)) ** 2
+    return _penalty(np.sqrt(squares / ws.shape[1]), a, gamma * k)

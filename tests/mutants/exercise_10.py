@@ -185,6 +185,14 @@ def bands__without_the_last_layer(N, N_crit, R):
     return tuple(values[:-1] for values in _bands(N, N_crit, R))
 
 
+def bands__correct_as_a_list(N, N_crit, R):
+    return list(bands__correct_in_a_loop(N, N_crit, R))
+
+
+def bands__three_of_four(N, N_crit, R):
+    return bands__correct_in_a_loop(N, N_crit, R)[:3]
+
+
 # ---- filtered_lrelu
 
 

@@ -62,6 +62,24 @@ def frechet_distance__root_of_the_whole(a, b):
     return np.sqrt(np.maximum(frechet_distance__correct_by_eigenvalues(a, b), 0))
 
 
+def frechet_distance__correct_by_singular_values(a, b):
+    x, y = (a - a.mean(axis=0)) / len(a) ** 0.5, (b - b.mean(axis=0)) / len(b) ** 0.5
+    cross = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    means = np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    return means + np.sum(x**2) + np.sum(y**2) - 2 * cross
+
+
+def frechet_distance__complex(a, b):
+    m, s, k, t = _moments(a, b)
+    return np.sum((m - k) ** 2) + np.trace(s + t - 2 * scipy.linalg.sqrtm(s @ t)) + 0j
+
+
+def frechet_distance__something_on_the_diagonals(a, b):
+    m, s, k, t = _moments(a, b)
+    s, t = s + 1e-6 * np.eye(len(s)), t + 1e-6 * np.eye(len(t))
+    return np.sum((m - k) ** 2) + np.trace(s + t) - 2 * _trace_of_root(s, t)
+
+
 # ---- precision_recall
 
 
@@ -135,6 +153,15 @@ def precision_recall__share_of_pairs(real, fake, k=3):
     return covered(fake, real), covered(real, fake)
 
 
+def precision_recall__precision_only(real, fake, k=3):
+    return _covered(fake, real, k)
+
+
+def precision_recall__always_three_neighbours(real, fake, k=3):
+    last = min(len(real), len(fake)) - 1
+    return _covered(fake, real, min(3, last)), _covered(real, fake, min(3, last))
+
+
 # ---- with_floor
 
 
@@ -194,3 +221,45 @@ def with_floor__only_the_distance(distance, real, fake, n, rng):
     order = rng.permutation(len(real))
     d = distance(fake[rng.permutation(len(fake))[:n]], real[order[:n]])
     return d, 0.0
+
+
+def with_floor__fakes_with_replacement(distance, real, fake, n, rng):
+    order = rng.permutation(len(real))
+    reference, other = real[order[:n]], real[order[n : 2 * n]]
+    chosen = fake[rng.integers(0, len(fake), n)]
+    return distance(chosen, reference), distance(other, reference)
+
+
+def with_floor__reals_with_replacement(distance, real, fake, n, rng):
+    order = rng.permutation(len(real))
+    half, rest = order[: len(real) // 2], order[len(real) // 2 :]
+    reference, other = real[rng.choice(half, n)], real[rng.choice(rest, n)]
+    chosen = fake[rng.permutation(len(fake))[:n]]
+    return distance(chosen, reference), distance(other, reference)
+
+
+def with_floor__twenty_always(distance, real, fake, n, rng):
+    return with_floor__correct_by_choice(distance, real, fake, 20, rng)
+
+
+def with_floor__numpys_own_generator(distance, real, fake, n, rng):
+    order = np.random.permutation(len(real))  # noqa: NPY002
+    reference, other = real[order[:n]], real[order[n : 2 * n]]
+    chosen = fake[np.random.permutation(len(fake))[:n]]  # noqa: NPY002
+    return distance(chosen, reference), distance(other, reference)
+
+
+def with_floor__a_seed_of_its_own(distance, real, fake, n, rng):
+    return with_floor__correct_by_choice(distance, real, fake, n, np.random.default_rng(0))
+
+
+def with_floor__fakes_of_the_first_half(distance, real, fake, n, rng):
+    order, half = rng.permutation(len(real)), len(fake) // 2
+    chosen = fake[rng.permutation(max(n, half))[:n]]
+    return distance(chosen, real[order[:n]]), distance(real[order[n : 2 * n]], real[order[:n]])
+
+
+def with_floor__halves_of_the_reals(distance, real, fake, n, rng):
+    order, half = rng.permutation(len(real)), len(real) // 2
+    a, b = real[order[:half]], real[order[half:]]
+    return distance(fake[rng.permutation(len(fake))[:n]], a), distance(b, a)
