@@ -207,7 +207,7 @@ CELLS = {
     "a syntax error": (0, 1, "its cell did not run: SyntaxError", "def pixel_norm(z) return z"),
     "an exception while it is defined": (0, 1, "ZeroDivisionError: division by zero (line 1", "1/0\n" + RIGHT),
     "an exception": (0, 1, "IndexError", body("return z[99]")),
-    "returns nothing": (0, 1, "got:         NoneType", body("pass")),
+    "returns nothing": (0, 1, "usual cause: `return` is missing", body("pass")),
     "a magic": (2, 1, "", "%matplotlib inline\n" + RIGHT),
     "an unknown magic": (0, 1, "Line magic function `%nonsense` not found", RIGHT + "\n%nonsense"),
     "changes its argument": (0, 1, "your function changed its argument in place: z", body("z /= np.sqrt(np.mean(z**2, axis=1, keepdims=True) + 1e-8)", "return z")),
