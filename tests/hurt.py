@@ -58,6 +58,7 @@ def main():
         child = os.fork()
         if child == 0:
             resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+            resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
             os.write(into, json.dumps(opened(*json.loads(line))).encode()[: 1 << 20])
             os._exit(0)
         os.close(into)
