@@ -200,7 +200,7 @@ def loading():
         write(path, CONFIGS["stylegan3-t"](1024), networks=("G", "D", "G_ema"))
         size = os.path.getsize(path) / 1e6
         code = "from benchmarks import generators as g; {}; g.peak()"
-        bare = int(fresh(code.format("import minigan.official")))
+        bare = int(fresh(code.format("import minigan.files.nvidia")))
         full = int(fresh(code.format(f"G = g.files.read_networks({path!r})")))
         times = []
         for _ in range(3):

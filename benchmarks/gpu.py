@@ -19,7 +19,7 @@ import numpy as np
 
 from minigan import filters, ops
 from minigan.device import cupy
-from minigan.ops.gpu import conv, launch
+from minigan.ops.gpu import conv2d, launch
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 from benchmarks import generators
@@ -133,7 +133,7 @@ def convolutions(rates, rounds):
     print(
         "\n`of cuDNN`: its time over ours; `of the card`: our multiply-adds over a matrix product's."
     )
-    usual = conv.WARPGROUPS
+    usual = conv2d.WARPGROUPS
     header("N,C,H→O", "pass", "precision", "ours", "cuDNN", "of cuDNN", "of the card")
     for n, c, h, o in CONVOLUTIONS:
         rng = np.random.default_rng(0)
@@ -159,14 +159,14 @@ def convolutions(rates, rounds):
                 }
 
                 def ours(call=calls[which], precision=precision, warpgroups=bool(warpgroups)):
-                    conv.WARPGROUPS = warpgroups
+                    conv2d.WARPGROUPS = warpgroups
                     with ops.precision(precision):
                         return call()
 
                 variants = {"ours": ours} | cudnn(which, precision, *host)
                 agree({"ours": ours} | cudnn(which, "float64", *host), BOUND[precision])
                 t = milliseconds(variants, rounds)
-                conv.WARPGROUPS = usual
+                conv2d.WARPGROUPS = usual
                 share = n * o * h * h * c * 9 / t["ours"] * 1e3
                 row(*label, t["ours"], t.get("cuDNN", ""), t["cuDNN"] / t["ours"] if torch else "",
                     share / rates[precision] if torch else "")  # fmt: skip

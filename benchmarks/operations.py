@@ -23,7 +23,8 @@ import scipy
 import scipy.signal
 
 from minigan import filters, ops
-from minigan.ops.cpu import conv, memory, team
+from minigan.ops.cpu import conv2d
+from minigan.ops.cpu.runtime import memory, threads
 
 try:
     import torch
@@ -125,7 +126,7 @@ def convolutions(rng, rounds):
             n, c, h, o = shape
             x, dy = images(rng, n, c, h, h), images(rng, n, o, h, h)
             w = rng.standard_normal((o, c, k, k), dtype=np.float32)
-            way = conv.algorithm(x.dtype, k, k, (1, 1), c, o, n * h * h)
+            way = conv2d.algorithm(x.dtype, k, k, (1, 1), c, o, n * h * h)
             ours = {
                 "forward": lambda x=x, w=w, p=k // 2: ops.conv2d(x, w, padding=p),
                 "input": lambda dy=dy, w=w, p=k // 2: ops.conv_transpose2d(dy, w, padding=p),
@@ -417,7 +418,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=9, help="timings of each variant (9)")
     rounds = parser.parse_args().rounds
     if torch:
-        torch.set_num_threads(team.threads())
+        torch.set_num_threads(threads.threads())
     with open("/proc/cpuinfo") if os.path.exists("/proc/cpuinfo") else open(os.devnull) as f:
         names = [line.split(":")[1].strip() for line in f if line.startswith("model name")]
     version = f"PyTorch {torch.__version__}" if torch else "no PyTorch"
@@ -431,7 +432,7 @@ def main():
         "stands at the top of that file.  Winograd's transformed weights are kept between calls, as they are"
     )
     print("between the passes of a training step.\n")
-    print(f"{datetime.date.today()} · {names[0] if names else platform.processor()} · {team.threads()} threads · "
+    print(f"{datetime.date.today()} · {names[0] if names else platform.processor()} · {threads.threads()} threads · "
           f"Python {platform.python_version()} · NumPy {np.__version__} · Numba {numba.__version__} · "
           f"SciPy {scipy.__version__} · {version}")  # fmt: skip
     rng = np.random.default_rng(0)

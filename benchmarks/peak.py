@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 
-from minigan.ops.cpu.jit import kernel
-from minigan.ops.cpu.simd import LANES, fma, load, store
-from minigan.ops.cpu.team import share, threads
+from minigan.ops.cpu.runtime.compile import kernel
+from minigan.ops.cpu.runtime.simd import LANES, fma, load, store
+from minigan.ops.cpu.runtime.threads import share, threads
 
 
 @kernel

@@ -17,7 +17,7 @@ import numpy as np
 
 from minigan import autograd, losses, optim
 from minigan.networks import base, stylegan2
-from minigan.ops.cpu import team
+from minigan.ops.cpu.runtime import threads
 
 torch = None
 if "--memory" not in sys.argv:  # in that process we are alone
@@ -162,7 +162,7 @@ def torch_discriminator(p, f, x):
 
 def torchs(layout, dtype=np.float32):
     G, D, real, z = inputs(dtype)
-    torch.set_num_threads(team.threads())
+    torch.set_num_threads(threads.threads())
 
     def tensor(a):
         t = torch.from_numpy(np.array(a))
@@ -213,7 +213,7 @@ def main():
     G, D, _, _ = inputs(np.float32)
     sizes = [sum(a.size for a in n.params.values()) / 1e6 for n in (G, D)]
     print(
-        f"batch {BATCH}, 64², {sizes[0]:.2f} and {sizes[1]:.2f} million parameters, {team.threads()} threads"
+        f"batch {BATCH}, 64², {sizes[0]:.2f} and {sizes[1]:.2f} million parameters, {threads.threads()} threads"
     )
     steps = {"ours": ours()}
     if torch:

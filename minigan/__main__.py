@@ -39,13 +39,14 @@ def toy_report(adain_on, seed):
 
 
 def run_toy(args):
-    from minigan import toy_compare, toy_mixing, toy_training
+    from minigan.experiments import style_mixing, styles_or_concatenation
+    from minigan.toy import training as toy_training
 
     if args.action is None:
         toy_report(not args.no_adain, args.seed)
     else:
         steps = toy_training.Training().steps if args.steps is None else args.steps
-        table = {"compare": toy_compare, "mixing": toy_mixing}[args.action]
+        table = {"compare": styles_or_concatenation, "mixing": style_mixing}[args.action]
         print(table.summary(table.compare(args.seeds, steps, args.out, args.jobs)))
 
 
@@ -61,18 +62,18 @@ def setting(pair):
 
 
 def start_training(args):
-    from minigan import runs
+    from minigan import training
 
     if args.resume and args.config is None:
-        config = runs.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
+        config = training.config_of(pathlib.Path(args.outdir, "checkpoint.npz"))
     else:
-        config = runs.preset(args.config or "portraits32")
+        config = training.preset(args.config or "portraits32")
     settings = dict(map(setting, args.set))
     for name in ("data", "seed", "kimg"):
         if getattr(args, name) is not None:
             settings[name] = getattr(args, name)
-    config = runs.override(config, settings)
-    runs.train(config, args.outdir, args.resume, init=args.init, device=args.device)
+    config = training.override(config, settings)
+    training.train(config, args.outdir, args.resume, init=args.init, device=args.device)
 
 
 def add_picture_commands(commands):
@@ -96,19 +97,20 @@ def add_picture_commands(commands):
 
 
 def make_pictures(args):
-    from minigan import generate
+    from minigan import latents
+    from minigan.cli import pictures
 
     common = {"psi": args.trunc, "label": args.label, "noise_mode": args.noise_mode}
     if args.command == "generate":
-        seeds = generate.parse_range(args.seeds)
-        generate.generate(args.network, seeds, args.outdir, **common)
+        seeds = latents.parse_range(args.seeds)
+        pictures.generate(args.network, seeds, args.outdir, **common)
     elif args.command == "interpolate":
-        seeds = generate.parse_range(args.seeds)
-        generate.interpolate(args.network, seeds, args.outdir, args.w_frames, **common)
+        seeds = latents.parse_range(args.seeds)
+        pictures.interpolate(args.network, seeds, args.outdir, args.w_frames, **common)
     else:
-        rows, cols = (generate.parse_range(text) for text in (args.rows, args.cols))
-        styles = generate.parse_range(args.styles) if args.styles else None
-        generate.style_mix(args.network, rows, cols, args.outdir, styles, **common)
+        rows, cols = (latents.parse_range(text) for text in (args.rows, args.cols))
+        styles = latents.parse_range(args.styles) if args.styles else None
+        pictures.style_mix(args.network, rows, cols, args.outdir, styles, **common)
 
 
 def add_model_commands(commands):
@@ -136,11 +138,12 @@ def add_model_commands(commands):
 
 
 def imitate(args):
-    from minigan import files, imitation, runs
+    from minigan import files, training
+    from minigan.training import distill
 
     check_out(args.out)
-    config, teacher = runs.preset(args.config).G, files.load(args.teacher)
-    _, error = imitation.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
+    config, teacher = training.preset(args.config).G, files.load(args.teacher)
+    _, error = distill.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
     print(f"mean squared difference of the last 800 pictures: {error:.5f}")
 
 
@@ -154,24 +157,24 @@ def check_out(path):
 
 
 def measure_sticking(args):
-    from minigan import sticking
+    from minigan.experiments import texture_sticking
 
-    sticking.compare(args.seeds, args.n, args.out, args.jobs)
-    print(sticking.summary(args.out))
+    texture_sticking.compare(args.seeds, args.n, args.out, args.jobs)
+    print(texture_sticking.summary(args.out))
 
 
 def run_model_command(args):
-    from minigan import cards
+    from minigan.evaluation import tables
 
     if args.command == "export":
-        cards.export(args.run, args.name)
+        tables.export(args.run, args.name)
     elif args.command == "features":
         check_out(args.out)
-        cards.train_features(args.task, args.kimg, args.seed, args.out)
+        tables.train_features(args.task, args.kimg, args.seed, args.out)
     elif args.command == "measure":
-        print(cards.tables(args.network))
+        print(tables.tables(args.network))
     else:
-        cards.write(args.network)
+        tables.write(args.network)
 
 
 def warm_kernels(args):
@@ -221,9 +224,13 @@ def main():
     toy.add_argument("--no-adain", action="store_true", help="leave AdaIN out")
     toy.add_argument("--seed", type=whole(0), default=0)
     actions = toy.add_subparsers(dest="action")
-    for name, what in (
-        ("compare", "modulation against concatenation, over several seeds"),
-        ("mixing", "with mixing regularisation and without, over several seeds"),
+    for name, table, what in (
+        (
+            "compare",
+            "styles_or_concatenation",
+            "modulation against concatenation, over several seeds",
+        ),
+        ("mixing", "style_mixing", "with mixing regularisation and without, over several seeds"),
     ):
         action = actions.add_parser(name, help=what)
         action.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2, 3, 4])
@@ -231,7 +238,7 @@ def main():
         action.add_argument(
             "--jobs", type=whole(1), default=2, help="toys trained at the same time"
         )
-        action.add_argument("--out", default=f"notebooks/results/toy_{name}.csv")
+        action.add_argument("--out", default=f"notebooks/results/{table}.csv")
     train = commands.add_parser("train", help="train a generator and its discriminator")
     train.add_argument(
         "--config", help="a preset of runs.py (portraits32); on resuming, the checkpoint's"
@@ -256,7 +263,7 @@ def main():
     sticking.add_argument(
         "--jobs", type=whole(1), default=2, help="networks measured at the same time"
     )
-    sticking.add_argument("--out", default="notebooks/results/sticking.csv")
+    sticking.add_argument("--out", default="notebooks/results/texture_sticking.csv")
     add_picture_commands(commands)
     add_model_commands(commands)
     warm = commands.add_parser("warm", help="compile the kernels for this machine, ahead of use")

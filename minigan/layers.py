@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from minigan import ops
+from minigan import check, ops
 from minigan.autograd.variable import Variable, plain
 from minigan.device import on_gpu
-from minigan.ops import ACTIVATIONS, bias_act, check, conv2d, conv_transpose2d, upfirdn2d
-from minigan.ops.switch import chosen, kernels, native
+from minigan.ops import ACTIVATIONS, bias_act, conv2d, conv_transpose2d, upfirdn2d
+from minigan.ops.dispatch import chosen, kernels, native
 
 
 def conv2d_resample(
@@ -71,7 +71,7 @@ def _transposed(w, groups):
 
 def _square_sums(w):
     """[O, C]: Σ over the kernel of w²."""
-    if type(w) is not Variable and chosen() != "loops":
+    if type(w) is not Variable and chosen() != "reference":
         return kernels(w).square_sums(*native(w))
     if on_gpu(plain(w)):  # CuPy's einsum may call cuBLAS, which a CUDA graph cannot record
         return np.sum(np.square(w), axis=(2, 3))

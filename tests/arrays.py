@@ -6,8 +6,8 @@ look at them by `get`.
 
 import numpy as np
 
-from emulator import cupy
 from minigan.device import moved, on_gpu, use
+from minigan.ops.gpu.emulator import cupy
 
 current = "cpu"  # or "emulator", "gpu"
 

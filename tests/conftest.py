@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-import emulator
 from minigan.device import cupy
+from minigan.ops.gpu import emulator
 from tests import arrays
 
 os.environ["MINIGAN_QUIET"] = "1"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.special
 
-from minigan import augment, autograd
+from minigan import autograd
+from minigan.training import augment
 
 from .conftest import GOLDEN
 

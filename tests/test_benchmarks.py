@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import generators, gpu
-from emulator import cupy as stand_in
 from minigan.networks import stylegan2
-from minigan.ops.gpu import conv, launch
+from minigan.ops.gpu import conv2d, launch
+from minigan.ops.gpu.emulator import cupy as stand_in
 
 
 @pytest.mark.slow
@@ -14,7 +14,7 @@ from minigan.ops.gpu import conv, launch
 def test_gpu_table(capability, convolutions, device_emulated, monkeypatch, capsys):
     monkeypatch.setattr(stand_in.settings, "capability", capability)
     usual = capability == "80"  # either way, the benchmark leaves it as it was
-    monkeypatch.setattr(conv, "WARPGROUPS", usual)
+    monkeypatch.setattr(conv2d, "WARPGROUPS", usual)
     launch._capability.cache_clear()
     monkeypatch.setattr(gpu, "torch", None)
     monkeypatch.setattr(generators, "torch", None)
@@ -38,5 +38,5 @@ def test_gpu_table(capability, convolutions, device_emulated, monkeypatch, capsy
     gpu.main()
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(rows) == 3 * 2 + convolutions + 9 + 3
-    assert len(called) == convolutions + 9 + 2 * 3 and conv.WARPGROUPS == usual
+    assert len(called) == convolutions + 9 + 2 * 3 and conv2d.WARPGROUPS == usual
     launch._capability.cache_clear()

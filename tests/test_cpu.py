@@ -11,7 +11,7 @@ import pytest
 
 from minigan import ops
 from minigan.autograd import vjp
-from minigan.ops.cpu import simd
+from minigan.ops.cpu.runtime import simd
 
 BIG = list(itertools.product([(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 8, 33, 130)], [0, 1, 2]))  # fmt: skip
 
@@ -23,7 +23,7 @@ def test_winograd_keeps_its_bound(sizes, padding, rng):
     x = rng.standard_normal((n, c, h, w), dtype=np.float32)
     weight = rng.standard_normal((o, c, 3, 3), dtype=np.float32)
     styles = rng.standard_normal((n, c), dtype=np.float32)
-    from minigan.ops.cpu.conv import algorithm
+    from minigan.ops.cpu.conv2d import algorithm
 
     assert algorithm(x.dtype, 3, 3, (1, 1), c, o, n * h * w) == "winograd"
     y = ops.conv2d(x.astype(np.float64), weight.astype(np.float64), padding=padding)
@@ -49,7 +49,7 @@ def test_winograd_keeps_its_bound(sizes, padding, rng):
 @pytest.mark.parametrize("padding", [0, 1, (1, 0, 0, 2)])
 @pytest.mark.parametrize("sizes", [(2, 32, 12, 17, 32), (1, 70, 30, 16, 48), (3, 16, 4, 33, 130)])
 def test_winograd_of_the_transposed_convolution_keeps_its_bound(sizes, padding, rng):
-    from minigan.ops.cpu.conv import algorithm
+    from minigan.ops.cpu.conv2d import algorithm
 
     n, c, h, w, o = sizes
     x = rng.standard_normal((n, c, h, w), dtype=np.float32)
@@ -78,7 +78,7 @@ def test_winograd_of_the_transposed_convolution_keeps_its_bound(sizes, padding, 
 @pytest.mark.parametrize("name", ["conv2d", "conv_transpose2d"])
 def test_winograd_keeps_its_bound_over_many_channels(name, rng):
     """In one sum over all 2048 the error would be beyond 2e-5."""
-    from minigan.ops.cpu.conv import algorithm
+    from minigan.ops.cpu.conv2d import algorithm
 
     operation, sizes = getattr(ops, name), (32, 2048) if name == "conv2d" else (2048, 32)
     stride = 1 if name == "conv2d" else 2
@@ -172,7 +172,7 @@ def test_a_filter_whose_rows_are_mirrored_is_folded(sizes, dtype, mirrored, rng)
         y = op(t)
         dy = rng.standard_normal(y.shape, dtype)
         got = [y, *vjp(op, t)[1](dy).values()]
-        with ops.engine("loops"):
+        with ops.engine("reference"):
             expected = [op(t), *vjp(op, t)[1](dy).values()]
         for one, wanted in zip(got, expected, strict=True):
             assert np.abs(one - wanted).max() <= error * np.abs(wanted).max()
@@ -180,11 +180,11 @@ def test_a_filter_whose_rows_are_mirrored_is_folded(sizes, dtype, mirrored, rng)
 
 def test_kept_weights_are_never_stale(rng, monkeypatch):
     """Winograd's transformed weights are found again by content, so changes in place count."""
-    from minigan.ops.cpu import conv
+    from minigan.ops.cpu import conv2d
 
     # only so many bytes are kept; with room for all, each new content is one more
-    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
-    monkeypatch.setattr(conv, "_kept_now", 0)
+    monkeypatch.setattr(conv2d, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv2d, "_kept_now", 0)
     x = rng.standard_normal((1, 32, 16, 16), dtype=np.float32)
     w = rng.standard_normal((32, 32, 3, 3), dtype=np.float32)
 
@@ -202,12 +202,12 @@ def test_kept_weights_are_never_stale(rng, monkeypatch):
 
     for change in (lambda: None, flip_signs, flip_two_signs, swap, nudge):
         ops.conv2d(x, w, padding=1)
-        kept = len(conv._kept)
+        kept = len(conv2d._kept)
         change()
         with ops.engine("direct"):
             expected = ops.conv2d(x, w, padding=1)
         assert np.abs(ops.conv2d(x, w, padding=1) - expected).max() < 1e-4 * np.abs(expected).max()
-        assert len(conv._kept) == kept + (change.__name__ != "<lambda>")  # each content its own
+        assert len(conv2d._kept) == kept + (change.__name__ != "<lambda>")  # each content its own
     turned = w.swapaxes(0, 1)  # the same memory and steps, but another transform
     with ops.engine("direct"):
         expected = ops.conv_transpose2d(x, turned, 2)
@@ -259,46 +259,46 @@ def test_no_number_beyond_the_image_is_read(operation, size):
 
 
 def test_weights_not_asked_for_lately_are_not_kept(monkeypatch):
-    from minigan.ops.cpu import conv
+    from minigan.ops.cpu import conv2d
 
-    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
-    monkeypatch.setattr(conv, "_kept_now", 0)
-    monkeypatch.setattr(conv, "_KEPT_CALLS", 4)
+    monkeypatch.setattr(conv2d, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv2d, "_kept_now", 0)
+    monkeypatch.setattr(conv2d, "_KEPT_CALLS", 4)
     x = np.ones((1, 32, 16, 16), np.float32)
     often, *others = (
         np.random.default_rng(i).standard_normal((32, 32, 3, 3), np.float32) for i in range(9)
     )
     expected = ops.conv2d(x, often)
-    kept = next(iter(conv._kept.values()))[0]
+    kept = next(iter(conv2d._kept.values()))[0]
     for w in others:
         ops.conv2d(x, w)
         assert np.array_equal(ops.conv2d(x, often), expected)
-    arrays = [u for u, _ in conv._kept.values()]
+    arrays = [u for u, _ in conv2d._kept.values()]
     assert any(u is kept for u in arrays)  # asked for all the time
-    assert len(arrays) == 4 and conv._kept_now == sum(u.nbytes for u in arrays)
+    assert len(arrays) == 4 and conv2d._kept_now == sum(u.nbytes for u in arrays)
 
 
 @pytest.mark.parametrize("up, down, padding", [(1, 1, 6), (1, 2, (3, -9, 11, 0)), (2, 1, (7, 30, -3, 5)), (3, 2, 0)])  # fmt: skip
 @pytest.mark.parametrize("taps", [9, 12, 40])
 def test_long_filters_on_rows_that_compete_for_the_cache(up, down, padding, taps, rng, monkeypatch):
     """Rows of a multiple of 4 KiB are held elsewhere."""
-    from minigan.ops.cpu import resample
+    from minigan.ops.cpu import upfirdn2d
 
-    kernel, held = resample.upfirdn, []
-    share = ops.switch.kernels(np.ones(1)).share
+    kernel, held = upfirdn2d._upfirdn, []
+    share = upfirdn2d.share
 
     def watched(function, tasks, *args, **options):
         if function is kernel:
             held.append(args[-1])  # how many rows
         return share(function, tasks, *args, **options)
 
-    monkeypatch.setattr("minigan.ops.cpu.share", watched)
+    monkeypatch.setattr("minigan.ops.cpu.upfirdn2d.share", watched)
     x, f = rng.standard_normal((2, 16, 50, 256)), rng.standard_normal(taps)
     got = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
     together = 4 * up // math.gcd(up, down)  # rows of the output
     many = (taps + (together - 1) * down - 1) // up + 1  # rows that they meet
     assert held == [2 * many if many > 10 else 0]
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         wanted = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
     assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()
 
@@ -306,23 +306,23 @@ def test_long_filters_on_rows_that_compete_for_the_cache(up, down, padding, taps
 @pytest.mark.parametrize("up, down, padding", [(1, 1, 6), (1, 2, (3, -9, 11, 0)), (2, 1, (7, 30, -3, 5)), (3, 2, 0), (4, 3, 5), (1, 4, 9)])  # fmt: skip
 @pytest.mark.parametrize("taps", [3, 9, 12, 40])
 def test_a_filter_makes_four_rows_of_a_phase_at_a_time(up, down, padding, taps, rng):
-    from minigan.ops.cpu import resample
+    from minigan.ops.cpu import upfirdn2d
 
     x, f = rng.standard_normal((2, 7, 70, 51)), rng.standard_normal(taps)
     got = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         wanted = ops.upfirdn2d(x, f, up=up, down=down, padding=padding)
     assert np.abs(got - wanted).max() <= 1e-12 * np.abs(wanted).max()
 
     rows, top = got.shape[2], padding[2] if isinstance(padding, tuple) else padding
-    along, phases = resample.rows(rows, 70, taps, up, down, top), up // math.gcd(up, down)
+    along, phases = upfirdn2d.rows(rows, 70, taps, up, down, top), up // math.gcd(up, down)
     k, i, n = along.reshape(-1, 3).T
     start = np.arange(rows) * down - top
     inside = (start >= 0) & (start + taps <= 70 * up)
     fours = 0
     for row in range(rows):
         four = np.arange(row, row + 4 * phases, phases)
-        if resample.alike(along, row, phases, rows) == 4:
+        if upfirdn2d.alike(along, row, phases, rows) == 4:
             assert four[-1] < rows
             assert all(len(np.unique(v)) == 1 for v in (k[four], n[four], np.diff(i[four])))
             fours += 1
@@ -334,20 +334,20 @@ def test_a_filter_makes_four_rows_of_a_phase_at_a_time(up, down, padding, taps, 
 @pytest.mark.parametrize("up, down", [(2, 1), (3, 1), (3, 2), ((2, 4), (1, 2))])
 @pytest.mark.parametrize("channels, dtype", [(8, np.float64), (5, np.float64), (16, np.float32)])
 def test_large_results_go_past_the_cache(up, down, channels, dtype, rng, monkeypatch):
-    from minigan.ops.cpu import resample
+    from minigan.ops.cpu import upfirdn2d
 
-    kernel, past = resample.upfirdn, []
-    share = ops.switch.kernels(np.ones(1)).share
+    kernel, past = upfirdn2d._upfirdn, []
+    share = upfirdn2d.share
 
     def watched(function, tasks, *args, **options):
         if function is kernel:
             past.append(args[-2])
         return share(function, tasks, *args, **options)
 
-    monkeypatch.setattr("minigan.ops.cpu.share", watched)
+    monkeypatch.setattr("minigan.ops.cpu.upfirdn2d.share", watched)
     x, f = rng.standard_normal((2, channels, 19, 33)).astype(dtype), rng.standard_normal(9)
     usual = ops.upfirdn2d(x, f, up=up, down=down, padding=5)
-    monkeypatch.setattr("minigan.ops.cpu._CACHED", 0)
+    monkeypatch.setattr("minigan.ops.cpu.upfirdn2d._CACHED", 0)
     got = ops.upfirdn2d(x, f, up=up, down=down, padding=5)
     vectors = got.shape[3] * channels * x.itemsize % simd.BYTES == 0
     assert past == [0, int(vectors and got.size > 2 * x.size)]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from minigan import ops
-from minigan.ops.cpu import conv, memory
+from minigan.ops.cpu import conv2d
+from minigan.ops.cpu.runtime import memory
 
 BIG = 1 << 19  # float32 numbers: 2 MB
 F32 = np.dtype(np.float32)
@@ -89,8 +90,8 @@ def test_little_lies_idle_when_more_is_needed(monkeypatch):
 
 
 def test_all_that_is_kept_can_be_freed(monkeypatch):
-    monkeypatch.setattr(conv, "_kept", collections.OrderedDict())
-    monkeypatch.setattr(conv, "_kept_now", 0)
+    monkeypatch.setattr(conv2d, "_kept", collections.OrderedDict())
+    monkeypatch.setattr(conv2d, "_kept_now", 0)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((1, 256, 64, 64), np.float32)
     w = rng.standard_normal((256, 256, 3, 3), np.float32)
@@ -104,12 +105,12 @@ def test_all_that_is_kept_can_be_freed(monkeypatch):
     try:
         first = float(run(x, w).sum())
         kept, _ = tracemalloc.get_traced_memory()
-        assert kept > 256 * 256 * 36 * 4 and conv._kept and held() > 0
+        assert kept > 256 * 256 * 36 * 4 and conv2d._kept and held() > 0
         ops.free_memory()
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert kept < 100_000 and conv._kept_now == held() == 0
+    assert kept < 100_000 and conv2d._kept_now == held() == 0
     assert float(run(x, w).sum()) == first
 
 

@@ -6,8 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-import emulator
-from minigan.ops.gpu import launch
+from minigan.ops.gpu import emulator, launch
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from minigan import equivariance, metrics, toy
+from minigan import toy
+from minigan.evaluation import equivariance
 from minigan.networks import stylegan1, stylegan2, stylegan3
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "metrics" / "equivariance_operators.npz"
@@ -70,35 +71,35 @@ def measured(measure, G, n=24):
 
 
 def test_a_function_of_place_is_equivariant_to_rounding():
-    assert measured(metrics.eq_t, Sines()) > 250
+    assert measured(equivariance.eq_t, Sines()) > 250
     # Also with a raw nonlinearity: what acts at each pixel alone commutes with whole shifts.
-    assert measured(metrics.eq_t, Sines(spoil=rectified)) > 250
+    assert measured(equivariance.eq_t, Sines(spoil=rectified)) > 250
 
 
 def test_references_that_interpolate_have_a_ceiling():
-    assert 45 < measured(metrics.eq_t_frac, Sines()) < 90
-    assert 45 < measured(metrics.eq_r, Sines()) < 90
+    assert 45 < measured(equivariance.eq_t_frac, Sines()) < 90
+    assert 45 < measured(equivariance.eq_r, Sines()) < 90
     # The kinks of the nonlinearity are beyond any band: fractions of a pixel show them.
-    smooth, kinked = (measured(metrics.eq_t_frac, Sines(spoil=f, band=9.0))
+    smooth, kinked = (measured(equivariance.eq_t_frac, Sines(spoil=f, band=9.0))
                       for f in (lambda x: x, rectified))  # fmt: skip
     assert kinked < smooth - 5
 
 
 def test_doubled_pixels_are_not_equivariant():
     """Shifts by an odd number of pixels put other samples in each pair."""
-    assert measured(metrics.eq_t, Sines(spoil=nearest)) < 40
+    assert measured(equivariance.eq_t, Sines(spoil=nearest)) < 40
 
 
 def test_a_picture_that_stays_where_it_is_is_not_equivariant():
     still = Sines()
     still.transformed = lambda matrix: still
-    assert measured(metrics.eq_t, still) < 20
-    assert measured(metrics.eq_r, still) < 20
+    assert measured(equivariance.eq_t, still) < 20
+    assert measured(equivariance.eq_r, still) < 20
 
 
 def test_the_direction_of_each_transform_matters():
     """A canvas moved the other way is as wrong as one that is not moved."""
-    for measure in (metrics.eq_t, metrics.eq_t_frac, metrics.eq_r):
+    for measure in (equivariance.eq_t, equivariance.eq_t_frac, equivariance.eq_r):
         wrong = Sines()
         wrong.transformed = lambda matrix: Sines(np.linalg.inv(matrix))
         assert measured(measure, wrong) < 20
@@ -108,7 +109,7 @@ def test_decibels_are_those_of_a_range_of_two(monkeypatch):
     """A moved picture that is wrong by 0.2 everywhere: 10·log₁₀(2²/0.2²) = 20."""
     plain = Sines()
     plain.transformed = lambda matrix: Sines(matrix, lambda x: x + 0.2)
-    assert measured(metrics.eq_t, plain) == pytest.approx(20.0, abs=1e-9)
+    assert measured(equivariance.eq_t, plain) == pytest.approx(20.0, abs=1e-9)
     # EQ-R compares under the filter of `pseudo_rotation`: if that added 1, 10·log₁₀(4) would remain.
     filtered = equivariance.pseudo_rotation
 
@@ -117,7 +118,7 @@ def test_decibels_are_those_of_a_range_of_two(monkeypatch):
         return y + 1, known
 
     monkeypatch.setattr(equivariance, "pseudo_rotation", and_one)
-    assert measured(metrics.eq_r, Sines()) == pytest.approx(10 * math.log10(4), abs=0.05)
+    assert measured(equivariance.eq_r, Sines()) == pytest.approx(10 * math.log10(4), abs=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +138,10 @@ def untrained():
 
 
 def test_untrained_networks_rank_as_in_the_paper(untrained):
-    eq_t = {name: measured(metrics.eq_t, G) for name, G in untrained.items()}
+    eq_t = {name: measured(equivariance.eq_t, G) for name, G in untrained.items()}
     assert min(eq_t["T"], eq_t["R"]) > 45
     assert max(eq_t["1"], eq_t["2"]) < min(eq_t["T"], eq_t["R"]) - 15
-    eq_r = {name: measured(metrics.eq_r, untrained[name]) for name in "TR"}
+    eq_r = {name: measured(equivariance.eq_r, untrained[name]) for name in "TR"}
     assert eq_r["R"] > eq_r["T"] + 8
 
 
@@ -164,13 +165,13 @@ def test_the_canvas_of_a_stylegan2_can_be_moved(untrained):
 
 def test_bad_arguments_are_refused(untrained):
     with pytest.raises(ValueError, match="n is 0; expected a whole number from 1"):
-        metrics.eq_t(untrained["T"], np.random.default_rng(0), 0)
+        equivariance.eq_t(untrained["T"], np.random.default_rng(0), 0)
     with pytest.raises(TypeError, match="rng is int"):
-        metrics.eq_t(untrained["T"], 0)
+        equivariance.eq_t(untrained["T"], 0)
     G = toy.Generator.init(toy.Config(), np.random.default_rng(0))
-    with pytest.raises(TypeError, match="G is a minigan.toy.Generator; expected one with"):
-        metrics.eq_t(G, np.random.default_rng(0), 8)
+    with pytest.raises(TypeError, match="G is a minigan.toy.model.Generator; expected one with"):
+        equivariance.eq_t(G, np.random.default_rng(0), 8)
     tiny = stylegan3.Config(img_resolution=8, z_dim=4, w_dim=4, channel_base=32, channel_max=4,
                             num_layers=3, num_critical=1, margin_size=4)  # fmt: skip
     with pytest.raises(ValueError, match="no pixel of 8 × 8 is known on both sides"):
-        metrics.eq_r(tiny.build(np.random.default_rng(0)), np.random.default_rng(0), 8)
+        equivariance.eq_r(tiny.build(np.random.default_rng(0)), np.random.default_rng(0), 8)

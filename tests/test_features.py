@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minigan import autograd, features, files
+from minigan import autograd, files
 from minigan.data import portraits
+from minigan.networks import reader as features
 
 TINY = {"channels": (4, 4, 4, 4), "features": 8, "embedding": 4}
 

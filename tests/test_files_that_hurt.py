@@ -27,10 +27,11 @@ import pytest
 from PIL import Image
 
 import minigan
-from minigan import features, files, toy
+from minigan import files, toy
 from minigan.data import images
-from minigan.networks import base, stylegan1, stylegan2, stylegan3
-from minigan.reading import shown
+from minigan.files.reading import shown
+from minigan.networks import base, class_for, stylegan1, stylegan2, stylegan3
+from minigan.networks import reader as features
 from tests import official_file
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -325,11 +326,8 @@ def saved(config, name="G"):
 
 
 def base_of(config):
-    cls = getattr(config, "network", None) or CLASSES[type(config)]
+    cls = toy.Discriminator if type(config) is toy.Config else class_for(config)
     return cls.init(config, np.random.default_rng(0))
-
-
-CLASSES = {features.Config: features.Network, toy.Config: toy.Discriminator}
 
 
 def compressed(path):
@@ -442,10 +440,10 @@ ARCHIVES = {
         described("stylegan2.Discriminator", channel_base=1 << 20, channel_max=16384),
         "one picture would need"),
     "H6 many features": (
-        described("features.Network", channels=[16384] * 4, features=16384), "absent"),
+        described("reader.Network", channels=[16384] * 4, features=16384), "absent"),
     "H6 a wide toy": (described("toy.Generator", channels=16384, w_dim=16384), "absent"),
     "H6 a negative width": (
-        described("features.Network", channels=[-1, 2, 2, 2]), "expected four whole numbers"),
+        described("reader.Network", channels=[-1, 2, 2, 2]), "expected four whole numbers"),
     "H7 2 GB of zeros in 9 MB": (compressed, "its archive"),
     "H7 16,000 times the same bytes": (overlapping, "its archive"),
     "H7 a list of files of 20 GB": (long_directory, "its archive's directory"),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import files, generate, toy
+from minigan import files, latents, toy
+from minigan.cli import pictures
 from minigan.data import images
 from minigan.networks import stylegan2
 
@@ -40,15 +41,15 @@ def test_generate(network, tmp_path):
 
 
 def test_a_range_of_seeds_without_end_is_refused():
-    assert generate.parse_range("0-3,7") == [0, 1, 2, 3, 7]
+    assert latents.parse_range("0-3,7") == [0, 1, 2, 3, 7]
     with pytest.raises(ValueError, match="more than a million"):
-        generate.parse_range("0-99999999999999")
+        latents.parse_range("0-99999999999999")
 
 
 def test_a_toy_draws_no_pictures(tmp_path, rng):
     files.save(tmp_path / "toy.npz", {"G": toy.Generator.init(toy.Config(), rng)})
     with pytest.raises(ValueError, match="toy.npz holds a toy, which draws signals"):
-        generate.generate(tmp_path / "toy.npz", [0], tmp_path / "out")
+        pictures.generate(tmp_path / "toy.npz", [0], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -58,7 +59,7 @@ def test_style_mix(network, tmp_path):
     grid = picture(tmp_path / "grid.png")
     assert grid.shape == (3 * 8, 4 * 8, 3) and (grid[:8, :8] == 255).all()
     G = files.load(network)
-    ws = {i: G.mapping(generate.latent(i, 4)) for i in (2, 4)}
+    ws = {i: G.mapping(latents.from_seed(i, 4)) for i in (2, 4)}
     mixed = np.concatenate([ws[4][:, :2], ws[2][:, 2:]], axis=1)
     wanted = images.to_uint8(G.synthesis(mixed))[0]
     assert np.array_equal(picture(tmp_path / "2-4.png"), wanted)
@@ -71,7 +72,7 @@ def test_interpolate(network, tmp_path):
     assert command("interpolate", "--network", network, *args).returncode == 0
     assert len(list(tmp_path.iterdir())) == 8
     G = files.load(network)
-    one, two = (G.mapping(generate.latent(i, 4)) for i in (1, 2))
+    one, two = (G.mapping(latents.from_seed(i, 4)) for i in (1, 2))
     assert np.array_equal(
         picture(tmp_path / "frame00000.png"), images.to_uint8(G.synthesis(one))[0]
     )
@@ -86,12 +87,12 @@ def test_networks_of_one_and_of_four_channels(channels, mode, tmp_path):
     G = config.build(np.random.default_rng(0))
     path = tmp_path / "net.npz"
     files.save(path, {"G_ema": G})
-    generate.generate(path, [3], tmp_path / "one")
-    generate.style_mix(path, [1], [2, 3], tmp_path / "mixed")
-    generate.interpolate(path, [1, 2], tmp_path / "film", frames=1)
+    pictures.generate(path, [3], tmp_path / "one")
+    pictures.style_mix(path, [1], [2, 3], tmp_path / "mixed")
+    pictures.interpolate(path, [1, 2], tmp_path / "film", frames=1)
     with Image.open(tmp_path / "one" / "seed0003.png") as file:
         assert file.mode == mode
-    levels = np.rint(np.clip(127.5 * (G(generate.latent(3, 4))[0] + 1), 0, 255))
+    levels = np.rint(np.clip(127.5 * (G(latents.from_seed(3, 4))[0] + 1), 0, 255))
     assert np.array_equal(
         picture(tmp_path / "one" / "seed0003.png").transpose(2, 0, 1),
         np.repeat(levels, 3, axis=0) if channels == 1 else levels,
@@ -105,7 +106,7 @@ def test_two_channels_are_no_picture(tmp_path):
     G = dataclasses.replace(G2, img_channels=2).build(np.random.default_rng(0))
     files.save(tmp_path / "net.npz", {"G_ema": G})
     with pytest.raises(ValueError, match="the images have 2 channels; expected 1, 3 or 4"):
-        generate.generate(tmp_path / "net.npz", [0], tmp_path)
+        pictures.generate(tmp_path / "net.npz", [0], tmp_path)
 
 
 @pytest.mark.parametrize(

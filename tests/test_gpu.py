@@ -32,8 +32,8 @@ def settings():
     """Of the stand-in for CuPy; what a test changes is forgotten."""
     if arrays.current != "emulator":
         pytest.skip("a GPU cannot be made to behave so")
-    from emulator.cupy import settings
     from minigan.ops.gpu import launch
+    from minigan.ops.gpu.emulator.cupy import settings
 
     yield settings
     settings.__init__()
@@ -65,13 +65,13 @@ SIZES = [
 
 
 def by(monkeypatch, way, splits):
-    from minigan.ops.gpu import conv
+    from minigan.ops.gpu import conv2d
 
     backward = "tiled" if way == "few" else way
     plain = "naive" if way in ("tf32", "fp16") else way  # where tensor cores' tiles are not for
     choice = lambda *shape: (plain if shape[-1] == "fp32" else way, backward)  # noqa: E731
-    monkeypatch.setattr(conv, "algorithm", choice)
-    monkeypatch.setattr(conv, "ENOUGH", splits)
+    monkeypatch.setattr(conv2d, "algorithm", choice)
+    monkeypatch.setattr(conv2d, "ENOUGH", splits)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -100,7 +100,7 @@ def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
         yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
         yield ops.conv2d_weight_grad(a, y, size, **args)
 
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = list(results(np.float64))
     by(monkeypatch, way, splits)
     with ops.precision(way if way in ("tf32", "fp16") else "fp32"):
@@ -113,19 +113,19 @@ def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
 @pytest.fixture
 def warpgroups(monkeypatch):
     """Convolutions on tensor cores by warpgroups, which only compute capability 9.0 has."""
-    from minigan.ops.gpu import conv, launch
+    from minigan.ops.gpu import conv2d, launch
 
     if arrays.current == "emulator":
-        from emulator.cupy import settings
+        from minigan.ops.gpu.emulator.cupy import settings
 
         monkeypatch.setattr(settings, "capability", "90")
         launch._capability.cache_clear()
     elif launch.capability() != 90:
         pytest.skip("no GPU of compute capability 9.0")
-    monkeypatch.setattr(conv, "WARPGROUPS", True)
+    monkeypatch.setattr(conv2d, "WARPGROUPS", True)
     used = []
-    start = conv.launch
-    monkeypatch.setattr(conv, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
+    start = conv2d.launch
+    monkeypatch.setattr(conv2d, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
     yield used
     if arrays.current == "emulator":
         launch._capability.cache_clear()
@@ -157,7 +157,7 @@ def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgr
         yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
         yield ops.conv2d_weight_grad(a, y, size, 1, 1, groups)
 
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = list(results(np.float64))
     with ops.precision(way):
         got = list(results(np.float32))
@@ -172,16 +172,16 @@ def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgr
 
 def test_warpgroups_are_not_chosen_unasked(rng, monkeypatch, warpgroups):
     """Nor where a GPU has none, nor for tiles of 32 outputs."""
-    from minigan.ops.gpu import conv
+    from minigan.ops.gpu import conv2d
 
     x, wide, narrow = (rng.standard_normal(s, dtype=np.float32) for s in ((1, 16, 8, 8), (40, 16, 3, 3), (32, 16, 3, 3)))  # fmt: skip
     with ops.precision("fp16"):
         ops.conv2d(x, wide)
         ops.conv2d(x, narrow)
-        monkeypatch.setattr(conv, "WARPGROUPS", False)
+        monkeypatch.setattr(conv2d, "WARPGROUPS", False)
         ops.conv2d(x, wide)
-        monkeypatch.setattr(conv, "WARPGROUPS", True)
-        monkeypatch.setattr(conv, "capability", lambda: 100)
+        monkeypatch.setattr(conv2d, "WARPGROUPS", True)
+        monkeypatch.setattr(conv2d, "capability", lambda: 100)
         ops.conv2d(x, wide)
     sums = [kernel for kernel in warpgroups if kernel.startswith("conv_")]
     assert sums == ["conv_f16_64_warpgroup", "conv_f16_32", "conv_f16_64", "conv_f16_64"]
@@ -267,33 +267,33 @@ def test_fp16_takes_numbers_of_any_size(rng):
 
 
 def test_too_many_pixels_are_refused(rng):
-    from minigan.ops.gpu import conv
+    from minigan.ops.gpu import conv2d
 
     x = rng.standard_normal((1, 1, 1, 1), dtype=np.float32)
     with pytest.raises(ValueError, match="2147483648 pixels, padding included; fewer than 2³¹"):
-        conv._choose(x, 8, 8, 9, 1 << 31, "fp32")
+        conv2d._choose(x, 8, 8, 9, 1 << 31, "fp32")
     window = [(0, 46340, 3)]  # 46340² < 2³¹ ≤ 46342², with what the taps reach
     with pytest.raises(ValueError, match="fewer than 2³¹ are possible: divide the batch"):
-        conv._Image(x, None, 1, "tf32", (window, window))
+        conv2d._Image(x, None, 1, "tf32", (window, window))
 
 
 @pytest.mark.parametrize("where", [0, 1500, 4999])
 def test_the_largest_of_more_numbers_than_threads(where, rng, monkeypatch):
-    from minigan.ops.gpu import conv
+    from minigan.ops.gpu import conv2d
 
-    monkeypatch.setattr(conv, "ENOUGH", 1)
+    monkeypatch.setattr(conv2d, "ENOUGH", 1)
     x = get(rng.standard_normal((1, 5, 10, 100), dtype=np.float32)).copy()
     x.flat[where] = -9
-    assert get(conv._largest(put(x))).tolist() == [9]
+    assert get(conv2d._largest(put(x))).tolist() == [9]
 
 
 @pytest.mark.parametrize("height, skip, fours", [(6, 0, True), (6, 1, False), (6, 2, False), (6, 4, True), (5, 0, False)])  # fmt: skip
 def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):
     """Rows of fours that begin at a four are read so, others number by number; all are right."""
-    from minigan.ops.gpu import pointwise
+    from minigan.ops.gpu import bias_act
 
-    used, start = [], pointwise.launch
-    monkeypatch.setattr(pointwise, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
+    used, start = [], bias_act.launch
+    monkeypatch.setattr(bias_act, "launch", lambda *a: (used.append(a[1]), start(*a))[1])
     shape = (2, 3, height, 46)
     flat = rng.standard_normal(skip + np.prod(shape), dtype=np.float32)
     b = rng.standard_normal(3, dtype=np.float32)
@@ -309,7 +309,7 @@ def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):
         y, pullback = vjp(f, a)
         return y, pullback(y * y)
 
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = results(flat.astype(np.float64), b=b, scale=scale, noise=noise)
     got = results(flat, b=b, scale=scale, noise=noise)
     for y, exact in zip(got, expected, strict=True):
@@ -318,13 +318,13 @@ def test_sixteen_bytes_at_once(height, skip, fours, rng, monkeypatch):
 
 
 def test_parts_are_added_in_their_order(rng):
-    from minigan.ops.gpu import pointwise
+    from minigan.ops.gpu import bias_act
 
     parts = rng.standard_normal((3, 2, 5, 16, 130), dtype=np.float32)
     expected = get(parts)[0] + get(parts)[1] + get(parts)[2]
-    assert np.array_equal(get(pointwise.summed(parts)), expected)
+    assert np.array_equal(get(bias_act.summed(parts)), expected)
     odd = parts[..., :129]
-    assert np.array_equal(get(pointwise.summed(odd)), expected[..., :129])
+    assert np.array_equal(get(bias_act.summed(odd)), expected[..., :129])
 
 
 # ---- resampling ----------------------------------------------------------------------------------
@@ -350,7 +350,7 @@ def test_images_of_several_tiles(taps, up, down, dtype, bounds, rng):
 
     for g in (f, np.outer(f, f), get(rng.standard_normal((min(taps, 24), taps)))):
         got = list(results(g, dtype))
-        with ops.engine("loops"):
+        with ops.engine("reference"):
             expected = list(results(g, np.float64))
         for y, exact, bound in zip(got, expected, (*bounds, bounds[1]), strict=True):
             assert y.dtype == dtype
@@ -366,7 +366,7 @@ def test_tiles_inside_an_image(taps, up, down, crop, rng):
     left = (taps - up) * 2 // 3
     args = (f, up, down, [left, taps - 1 - left - crop * down, left, 0])
     got = ops.upfirdn2d(x, *args)
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         near(got, ops.upfirdn2d(x.astype(np.float64), *args), 1e-5)
     assert (got.shape[3] % 4 == 0) == (crop == 0)
 
@@ -387,7 +387,7 @@ def test_codes_of_several_tiles(up, down, taps, dtype, bound, rng):
         return y, dx, back(x)
 
     got = results(x.astype(dtype))
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = results(x)
     for a, b in zip(got, expected, strict=True):
         assert a.dtype == dtype
@@ -396,7 +396,7 @@ def test_codes_of_several_tiles(up, down, taps, dtype, bound, rng):
 
 def test_more_planes_than_a_grid_has(rng, monkeypatch):
     """A block goes on to further planes."""
-    from minigan.ops.gpu import pointwise, resample
+    from minigan.ops.gpu import bias_act, upfirdn2d
 
     f, g = get(rng.standard_normal(4)), get(rng.standard_normal(12))
     x, scale = rng.standard_normal((2, 3, 9, 10)), rng.standard_normal((2, 3))
@@ -409,10 +409,10 @@ def test_more_planes_than_a_grid_has(rng, monkeypatch):
         yield ops.filtered_lrelu(x, f, f, None, 2, 1, 3)
         yield ops.bias_act(x, act="lrelu", scale=scale)
 
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = list(results(x, scale))
-    monkeypatch.setattr(resample, "PLANES", 2)
-    monkeypatch.setattr(pointwise, "PLANES", 2)
+    monkeypatch.setattr(upfirdn2d, "PLANES", 2)
+    monkeypatch.setattr(bias_act, "PLANES", 2)
     got = results(x.astype(np.float32), scale.astype(np.float32))
     for y, exact in zip(got, expected, strict=True):
         near(y, exact, 1e-5)
@@ -420,7 +420,7 @@ def test_more_planes_than_a_grid_has(rng, monkeypatch):
 
 def test_what_does_not_fit_into_shared_memory(rng, settings):
     x, f = rng.standard_normal((1, 1, 130, 130)), get(rng.standard_normal((120, 90)))
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = ops.upfirdn2d(x, f)
     near(ops.upfirdn2d(x, f), expected, 1e-12)  # more than 48 KB, which one may ask for
     settings.shared = 48 << 10
@@ -433,7 +433,7 @@ def test_what_does_not_fit_into_shared_memory(rng, settings):
     # What known rates and taps would like to have, and do without here
     g = np.arange(12.0)
     got = ops.upfirdn2d(x, g, down=2), ops.filtered_lrelu(x.astype(np.float32), g, g, None, 2, 2, 9)
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         near(got[0], ops.upfirdn2d(x, g, down=2), 1e-12)
         near(got[1], ops.filtered_lrelu(x, g, g, None, 2, 2, 9), 1e-5)
 
@@ -446,7 +446,7 @@ def test_planes_larger_than_a_block(rng):
         return np.sum(np.square(ops.bias_act(act="lrelu", clamp=1.0, **t)))
 
     got = grad(loss)(t)
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = grad(loss)(t)
     for name, g in expected.items():
         near(got[name], g, 1e-12)

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from emulator import cupy as stand_in
-from emulator import kernel_names
 from minigan.ops.gpu import launch
+from minigan.ops.gpu.emulator import cupy as stand_in
+from minigan.ops.gpu.emulator import kernel_names
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def test_kernels_compile(file, dtype, arch, tmp_path):
         assert (name.encode() in cubin) == ("warpgroup" not in name or arch == "sm_90a")
 
 
-@pytest.mark.parametrize("file, some", [("conv_tensor", 2), ("conv_tensor_gradient", 1)])
+@pytest.mark.parametrize("file, some", [("conv2d_tensor", 2), ("conv2d_tensor_gradient", 1)])
 def test_warpgroups_compile_for_the_chip_that_has_them(file, some, tmp_path):
     """As code for sm_90a alone."""
     text, options = launch.source(file), launch.options(np.float32)
@@ -93,7 +93,7 @@ def test_a_chip_is_named_beside_the_one_that_cupy_names():
     """CuPy adds -arch=sm_90 to the options, whatever they are: NVRTC follows -arch=sm_90a."""
     if not nvrtc():
         pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc)")
-    text, options = launch.source("conv_tensor"), launch.options(np.float32)
+    text, options = launch.source("conv2d_tensor"), launch.options(np.float32)
     alone = by_nvrtc(text, "sm_90a", options)
     assert by_nvrtc(text, "sm_90", ("-arch=sm_90a", *options)) == alone
     assert by_nvrtc(text, "sm_90a", (*options, "-arch=sm_90")) == alone
@@ -101,7 +101,7 @@ def test_a_chip_is_named_beside_the_one_that_cupy_names():
 
 
 def test_a_syntax_error_is_found(tmp_path):
-    text = launch.source("pointwise").replace("real sum = 0;", "real sum = 0", 1)
+    text = launch.source("bias_act").replace("real sum = 0;", "real sum = 0", 1)
     if not nvrtc() and not shutil.which("nvcc"):
         pytest.skip("no NVRTC (pip install cupy-cuda13x nvidia-cuda-nvrtc) and no nvcc")
     with pytest.raises(AssertionError, match="expected a"):
@@ -126,7 +126,7 @@ def test_cupy_has_what_the_stand_in_has(cupy):
         assert hasattr(cupy.cuda.Stream, name) and hasattr(stand_in.Stream, name)
     assert hasattr(cupy.cuda.Graph, "launch") and hasattr(cupy.cuda.MemoryPool, "malloc")
     assert hasattr(cupy.RawKernel, "max_dynamic_shared_size_bytes")
-    module = cupy.RawModule(code=launch.source("pointwise"), options=launch.options(np.float32))
+    module = cupy.RawModule(code=launch.source("bias_act"), options=launch.options(np.float32))
     assert module.options == launch.options(np.float32)
     errors = (cupy.cuda.driver.CUDADriverError, cupy.cuda.runtime.CUDARuntimeError)
     assert all(issubclass(error, RuntimeError) for error in errors)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from minigan import features, measure
 from minigan.data import portraits
-from minigan.runs import BatchedPortraits, Portraits
+from minigan.evaluation import measure
+from minigan.networks import reader as features
+from minigan.training.loop import BatchedPortraits, Portraits
 
 
 @pytest.fixture(scope="module")
@@ -141,28 +142,30 @@ def test_auc():
 
 def test_a_network_is_compared_with_the_stream_that_it_saw(tmp_path):
     """A checkpoint of today with portraits by number; one from before, with those of its batches."""
-    from minigan import cards, files, runs
+    from minigan import files, training
+    from minigan.evaluation import tables
     from tests.test_training import TINY
 
-    runs.train(TINY, tmp_path)
+    training.train(TINY, tmp_path)
     networks, arrays, meta = files.read(tmp_path / "checkpoint.npz")
-    data = cards._drawn(meta)
+    data = tables._drawn(meta)
     assert type(data) is Portraits
-    np.testing.assert_array_equal(data.batch(3, 2)[0], runs.open_data(TINY).batch(3, 2)[0])
+    np.testing.assert_array_equal(data.batch(3, 2)[0], training.open_data(TINY).batch(3, 2)[0])
     del meta["stream"]
-    data = cards._drawn(meta)
+    data = tables._drawn(meta)
     rng = np.random.default_rng([TINY.seed, 1 << 61, 4])
     np.testing.assert_array_equal(data.batch(5, 1)[0], portraits.sample(4, 8, rng)[0][1:2])
     files.save(tmp_path / "old.npz", networks, arrays, **meta)
     with pytest.raises(ValueError, match="batch by batch.*--init"):
-        runs.restore(tmp_path / "old.npz", TINY)
+        training.restore(tmp_path / "old.npz", TINY)
 
 
 def test_measures_of_a_network_that_saw_nothing_say_nothing_of_copies(tmp_path, monkeypatch):
     """A snapshot has no record of its training; `measure` must not invent one."""
     import minigan
-    from minigan import cards, files
+    from minigan import files
+    from minigan.evaluation import tables
 
     files.save(tmp_path / "G.npz", {"G_ema": minigan.load("portraits32")})
-    monkeypatch.setattr(cards, "report", lambda G, reader, data, seen: (data, seen))
-    assert cards.tables(tmp_path / "G.npz") == (None, 0)
+    monkeypatch.setattr(tables, "report", lambda G, reader, data, seen: (data, seen))
+    assert tables.tables(tmp_path / "G.npz") == (None, 0)

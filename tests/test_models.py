@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import cards, device, features, files, measure
+from minigan import device, files
+from minigan.evaluation import measure, tables
+from minigan.networks import reader as features
 
 GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
@@ -19,7 +21,7 @@ def test_every_network_has_a_card_and_is_small():
     assert set(files.ALIASES.values()) <= names
     for name in CARDS:
         card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-        above, _, made = card.partition(cards.MARK.format(name))
+        above, _, made = card.partition(tables.MARK.format(name))
         assert "## Known faults" in above and "## Measures" in made, name
     for name in names:
         assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
@@ -70,7 +72,7 @@ def numbers(text):
 def test_a_card_is_made_from_its_file(name):
     """The measures again, from the shipped file: the card's text but for the last digits."""
     card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-    made = cards.tables(name)
+    made = tables.tables(name)
     then = card.split("## Measures\n\n")[1].strip()
     strip = re.compile(r"-?\d+(\.\d+)?|\*\*")
     words = [
@@ -85,21 +87,21 @@ def test_a_card_is_made_from_its_file(name):
 
 def test_export_and_card_of_a_run(tmp_path, monkeypatch):
     """From a training run to the shipped files, and a card whose hand-written part stays."""
-    from minigan import runs
+    from minigan import training
     from tests.test_training import TINY
 
-    config = runs.override(TINY, {"G.img_resolution": 32, "D.img_resolution": 32})
-    runs.train(config, tmp_path / "run")
-    cards.export(tmp_path / "run", "tiny", tmp_path)
+    config = training.override(TINY, {"G.img_resolution": 32, "D.img_resolution": 32})
+    training.train(config, tmp_path / "run")
+    tables.export(tmp_path / "run", "tiny", tmp_path)
     G = files.load(tmp_path / "tiny.npz")
     whole = files.load(tmp_path / "run" / "checkpoint.npz")
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     np.testing.assert_allclose(G(z), whole(z), atol=0.02)
     assert list(files.read_networks(tmp_path / "tiny-D.npz")) == ["D"]
     (tmp_path / "tiny.md").write_text("# tiny\n\nBy hand.\n\n")
-    monkeypatch.setattr(cards, "report", lambda *args: "the tables")
+    monkeypatch.setattr(tables, "report", lambda *args: "the tables")
     for _ in range(2):  # twice gives the same
-        cards.write("tiny", tmp_path)
+        tables.write("tiny", tmp_path)
     text = (tmp_path / "tiny.md").read_text()
     assert (
         text.startswith("# tiny\n\nBy hand.\n\n<!-- from here on made by")
@@ -112,4 +114,4 @@ def test_export_and_card_of_a_run(tmp_path, monkeypatch):
         assert (tmp_path / picture).stat().st_size > 500
     with pytest.raises(ValueError, match="expected a training checkpoint"):
         files.save(tmp_path / "run" / "checkpoint.npz", {"G": G})
-        cards.export(tmp_path / "run", "tiny", tmp_path)
+        tables.export(tmp_path / "run", "tiny", tmp_path)

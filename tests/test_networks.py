@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import autograd, features, files, losses, sticking, toy, training
+from minigan import autograd, files, losses, toy, training
 from minigan.data import portraits
-from minigan.expert import Expert
-from minigan.networks import base, stylegan1, stylegan2, stylegan3
+from minigan.experiments import texture_sticking
+from minigan.networks import NETWORKS, base, stylegan1, stylegan2, stylegan3
+from minigan.networks import reader as features
+from minigan.training.feature_discriminator import Expert
 
 TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
 MAPPING1 = stylegan1.MappingConfig(num_layers=2, lr_multiplier=0.1)
@@ -269,7 +271,7 @@ def test_what_could_not_be_read_again_is_not_saved(rng, tmp_path):
     class Own(stylegan2.Generator):
         pass
 
-    step = sticking.STEPS["C  no noise"](rng)
+    step = texture_sticking.STEPS["C  no noise"](rng)
     for network in (Own.init(G_CONFIGS[2], rng), step, {"weight": 1}):
         with pytest.raises(TypeError, match="save: G is a .*; expected one of stylegan1.Generator"):
             files.save(tmp_path / "G.npz", {"G": network})
@@ -305,7 +307,7 @@ def every_kind(rng):
 
 def test_shapes_are_learned_without_numbers(rng):
     networks = every_kind(rng)
-    assert len({type(network) for network in networks}) == len(files.KINDS)
+    assert len({type(network) for network in networks}) == len(NETWORKS)
     for network in networks:
         shapes = base.Shapes()
         before = shapes.bit_generator.state
@@ -334,7 +336,7 @@ def test_networks_and_states_are_compared_by_identity(rng):
     """== over dicts of arrays has no answer, and they can be no keys."""
     D = D_CONFIGS[0].build(rng)
     state = training.State(D, D, D, {"m": np.zeros(2)}, {"m": np.zeros(2)})
-    for one in (*every_kind(rng), state, sticking.STEPS["C  no noise"](rng)):
+    for one in (*every_kind(rng), state, texture_sticking.STEPS["C  no noise"](rng)):
         other = dataclasses.replace(one)
         assert one == one and one != other and one not in [other] and len({one, other}) == 2
 

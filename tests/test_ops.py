@@ -87,7 +87,7 @@ def or_error(function):
 
 def agree(function, dtype, least=1.0):
     """The fast engine does what the definition does, whether that is a result or an error."""
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected = or_error(function)
     got = or_error(function)
     if isinstance(expected, str):
@@ -139,7 +139,7 @@ def test_filtered_lrelu_is_its_definition(n, c, h, w, tu, td, up, down, flat, fl
     args = (list(up), list(down), padding, 1.3, 0.1)
     least = 1.0
     if on_gpu(x):  # other sums, in another order: a clamp makes the result smaller, but not them
-        with ops.engine("loops"):
+        with ops.engine("reference"):
             free = or_error(lambda: ops.filtered_lrelu(x, fu, fd, b, *args, None, flip))
         least = 1.0 if isinstance(free, str) else np.abs(get(free)).max(initial=1.0)
     agree(lambda: ops.filtered_lrelu(x, fu, fd, b, *args, clamp, flip), dtype, least)
@@ -315,7 +315,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("engine", ["auto", "loops"])
+@pytest.mark.parametrize("engine", ["auto", "reference"])
 def test_float32_throughout(name, engine, rng):
     x = rng.standard_normal((2, 3, 6, 6), dtype=np.float32)
     w = rng.standard_normal((4, 3, 3, 3), dtype=np.float32)
@@ -360,7 +360,7 @@ def test_vjp_of_given_codes_is_that_of_the_definition(rng):
     )
     args = (2, 2, [9, 8, 9, 8], 1.4, 0.2, 0.8)
     y, pullback = vjp(lambda x: ops.filtered_lrelu(x, fu, fd, None, *args), x)
-    with ops.engine("loops"):
+    with ops.engine("reference"):
         expected, back = vjp(lambda x: ops.filtered_lrelu(x, fu, fd, None, *args), x)
         dy = rng.standard_normal(y.shape)
         dx = back(dy)
@@ -374,5 +374,5 @@ def test_backward_does_not_mind_another_choice_of_engine(rng):
     for op in (lambda x: ops.bias_act(x, act="lrelu"), lambda x: ops.filtered_lrelu(x, f, f, up=2, down=2, padding=4)):  # fmt: skip
         y, pullback = vjp(op, x)
         expected = pullback(np.ones_like(y))
-        with ops.engine("loops"):
+        with ops.engine("reference"):
             same(pullback(np.ones_like(y)), expected, np.float64)

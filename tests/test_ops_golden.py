@@ -17,7 +17,7 @@ from .conftest import GOLDEN
 pytestmark = pytest.mark.usefixtures("device")
 
 DTYPES = [np.float64, np.float32]
-ENGINES = ["auto", "loops"]
+ENGINES = ["auto", "reference"]
 
 
 def cases(name):

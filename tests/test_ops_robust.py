@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from minigan import filters, layers, ops
 from minigan.autograd import grad
-from minigan.ops.cpu import jit, team
+from minigan.ops.cpu.runtime import compile as jit
+from minigan.ops.cpu.runtime import threads
 
 X = np.zeros((2, 4, 6, 5))
 X32 = X.astype(np.float32)
@@ -99,7 +100,7 @@ WRONG = [
     (lambda: filters.design_lowpass_filter(12, -1, 4, 32), ValueError, "cutoff is -1; expected a positive number"),
     (lambda: filters.design_lowpass_filter(2.5, 4, 4, 32), TypeError, "numtaps is 2.5; expected a whole number"),
     (lambda: filters.binomial(0), ValueError, "taps is 0; expected 1 to 4096"),
-    (lambda: ops.engine("gpu").__enter__(), ValueError, "name is 'gpu'; expected one of auto, direct, loops"),
+    (lambda: ops.engine("gpu").__enter__(), ValueError, "name is 'gpu'; expected one of auto, direct, reference"),
 ]  # fmt: skip
 
 
@@ -182,7 +183,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     results = []
     for n in ("1", "2", "5"):
         monkeypatch.setenv("MINIGAN_NUM_THREADS", n)
-        monkeypatch.setattr(team, "_team", None)
+        monkeypatch.setattr(threads, "_team", None)
         results.append(everything(0))
     for one, two, five in zip(*results, strict=True):
         assert np.array_equal(one, two) and np.array_equal(one, five)
@@ -190,7 +191,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 
 def test_several_threads_may_compute_at_once(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "3")
-    monkeypatch.setattr(team, "_team", None)
+    monkeypatch.setattr(threads, "_team", None)
     expected = [everything(seed) for seed in range(3)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for seed, results in enumerate(pool.map(everything, [0, 1, 2] * 4)):
@@ -201,7 +202,7 @@ def test_several_threads_may_compute_at_once(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_computes(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(team, "_team", None)
+    monkeypatch.setattr(threads, "_team", None)
     expected = everything(0)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for got, wanted in zip(pool.apply_async(everything, [0]).get(60), expected, strict=True):
@@ -212,12 +213,12 @@ def test_a_forked_child_computes(monkeypatch):
 def test_a_wrong_number_of_threads_is_named(value, monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", value)
     with pytest.raises(ValueError, match="MINIGAN_NUM_THREADS is .*; expected a whole number"):
-        team.threads()
+        threads.threads()
 
 
 def test_a_failing_task_is_reported_and_the_pool_goes_on(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(team, "_team", None)
+    monkeypatch.setattr(threads, "_team", None)
 
     @jit.kernel
     def fails(first, last, memory, x, bad):
@@ -226,8 +227,8 @@ def test_a_failing_task_is_reported_and_the_pool_goes_on(monkeypatch):
 
     for bad in (0, 7):  # our first, and the helper's last
         with pytest.raises(RuntimeError, match="task"):
-            team.share(fails, 8, X.reshape(-1), bad, work=1 << 40)
-    assert team.share(fails, 8, X.reshape(-1), 8, work=1 << 40) is None
+            threads.share(fails, 8, X.reshape(-1), bad, work=1 << 40)
+    assert threads.share(fails, 8, X.reshape(-1), 8, work=1 << 40) is None
     assert np.array_equal(ops.conv2d(X, WEIGHT), np.zeros((2, 6, 4, 3)))
 
 
@@ -266,8 +267,8 @@ def test_no_place_for_the_cache_is_no_error():
         "from numba.core import caching\n"
         "caching.CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from minigan.ops.cpu import pointwise, jit\n"
-        "assert type(pointwise.slopes._cache).__name__ == 'NullCache'\n"
+        "from minigan.ops.cpu import bias_act\n"
+        "assert type(bias_act._slopes._cache).__name__ == 'NullCache'\n"
         "from minigan import ops\n"
         "print(ops.bias_act(np.ones((1, 1, 1, 1))).item())\n"
     )
@@ -276,10 +277,10 @@ def test_no_place_for_the_cache_is_no_error():
 
 def test_a_change_of_the_sources_makes_new_kernels(monkeypatch):
     """Kernels inline each other: the key of each in the cache has all the engine's sources in it."""
-    from minigan.ops.cpu import pointwise
+    from minigan.ops.cpu import bias_act
 
-    cache = pointwise.slopes._cache
-    codegen = pointwise.slopes.targetctx.codegen()
+    cache = bias_act._slopes._cache
+    codegen = bias_act._slopes.targetctx.codegen()
     key = cache._index_key((), codegen)
     monkeypatch.setattr(jit, "_sources", lambda: "changed")
     assert cache._index_key((), codegen) != key
@@ -321,7 +322,7 @@ def test_a_machine_without_avx2():
     tests = os.path.dirname(__file__)
     code = (
         "import sys, pytest\n"
-        "from minigan.ops.cpu import simd\n"
+        "from minigan.ops.cpu.runtime import simd\n"
         "assert simd.LANES == 4 and simd.ROWS == 4\n"
         f"sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {tests!r} + '/test_ops_golden.py',"
         f" {tests!r} + '/test_ops.py', '-k', 'auto or Winograd or winograd or definition']))"
@@ -343,7 +344,7 @@ def test_kernels_count_no_references():
 def test_each_task_is_done_once_by_whoever_comes(monkeypatch):
     """With helpers awake, asleep, and elsewhere; more of them than cores; more threads than seats."""
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "4")
-    monkeypatch.setattr(team, "_team", None)
+    monkeypatch.setattr(threads, "_team", None)
 
     @jit.kernel
     def count(first, last, memory, done, by, steps):
@@ -361,7 +362,7 @@ def test_each_task_is_done_once_by_whoever_comes(monkeypatch):
             tasks = int(rng.integers(1, 70))
             done, by = np.zeros(tasks), np.zeros(tasks)
             args = (done, by, int(rng.integers(1, 2000)))
-            team.share(count, tasks, *args, work=1 << 40, scratch=int(rng.integers(1, 200)))
+            threads.share(count, tasks, *args, work=1 << 40, scratch=int(rng.integers(1, 200)))
             assert np.array_equal(done, np.ones(tasks))
             time.sleep(float(rng.choice([0, 1e-4, 2e-3])))
 
@@ -384,14 +385,14 @@ def test_a_change_of_the_sources_leaves_no_old_kernels_behind(tmp_path):
 
 def test_the_board_has_a_seat_for_each_helper_and_no_more(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(team, "_team", None)
+    monkeypatch.setattr(threads, "_team", None)
     everything(0)
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "8")  # the helpers are hired already
-    seats, launcher = [], team._launcher
+    seats, launcher = [], threads._launcher
 
     def watched(kernel):
         return lambda board, n, *args: (seats.append(n), launcher(kernel)(board, n, *args))
 
-    monkeypatch.setattr(team, "_launcher", watched)
+    monkeypatch.setattr(threads, "_launcher", watched)
     everything(0)
     assert set(seats) <= {0, 1} and 1 in seats

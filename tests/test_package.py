@@ -1,6 +1,7 @@
 """Imports stay light and low; figures and sources show what they promise; the command line works."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
@@ -12,19 +13,21 @@ from minigan import __main__ as command_line
 from minigan import show, toy
 from minigan.data import portraits
 from minigan.ops import warm
-from minigan.ops.cpu import jit
-from minigan.quiet import quiet
+from minigan.ops.cpu.runtime import compile as jit
+from minigan.progress import quiet
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "minigan"
-# Each room may import those before it, and its own.
-FLOORS = ["quiet", "reading", "device", "autograd", "losses", "optim", "toy", "ops", "filters", "layers", "networks", "augment", "pickles", "official", "files",
-          "data", "features", "equivariance", "metrics", "measure", "expert", "settings", "training", "transfer", "runs", "generate", "toy_training", "toy_compare", "toy_mixing", "sticking", "imitation", "show",
-          "cards", "grading", "__main__"]  # fmt: skip
+# Lowest first, as the block under "The layers" names them: each may import those before it.
+LAYERS = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("```")[1].split("\n")
+LAYERS = [line.split()[0] for line in LAYERS if line.strip()]
 
 
-def room(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def layer(module):
+    """The place in `LAYERS` of files.npz or files/npz: of what names most of it."""
+    parts = module.removesuffix(".py").replace("/", ".").split(".")
+    names = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((LAYERS.index(name) for name in names if name in LAYERS), None)
 
 
 def imports(path):
@@ -33,25 +36,55 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module
-            if node.module in ("minigan", "minigan.data"):
+            if node.module.startswith("minigan"):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def test_all_that_there_is_has_a_layer():
+    assert len(LAYERS) == len(set(LAYERS))
+    missing = [str(p) for p in FILES if layer(str(p.relative_to(PACKAGE))) is None]
+    assert missing == [str(PACKAGE / "__init__.py")]
+    for name in LAYERS:
+        assert (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
+    shown = [p for p in PACKAGE.iterdir() if p.name != "__pycache__"]
+    assert len(shown) <= 24, sorted(p.name for p in shown)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_no_room_imports_a_higher_one(path):
-    mine = room(path)
+def test_no_layer_imports_a_higher_one(path):
+    inside = str(path.relative_to(PACKAGE))
+    mine, own = layer(inside), inside.split("/")[0].removesuffix(".py")
     for name in imports(path):
         top, _, rest = name.partition(".")
-        if top == "minigan" and rest and mine != "__init__":
-            assert FLOORS.index(rest.split(".")[0]) <= FLOORS.index(mine), name
+        if top == "minigan" and rest and mine is not None:
+            theirs = layer(rest)
+            assert theirs is None or theirs <= mine, name
         if top in ("matplotlib", "ipywidgets", "IPython", "pygments"):
-            assert mine == "show" or (top, path.name) == ("IPython", "worker.py")
+            assert own == "show" or (top, path.name) == ("IPython", "worker.py")
         if top in ("pytest", "nbformat"):
-            assert mine == "grading"
+            assert own == "grading"
         assert top != "cupy"  # nobody but device.cupy(), when it is asked for
+
+
+def test_no_imports_go_round():
+    """Of modules at their top: what is imported inside a function comes after all of them."""
+    modules = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p
+        for p in FILES
+    }
+    graph = graphlib.TopologicalSorter()
+    for name, path in modules.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    whole = f"{node.module}.{alias.name}"
+                    graph.add(name, whole if whole in modules else node.module)
+            elif isinstance(node, ast.Import):
+                graph.add(name, *(alias.name for alias in node.names))
+    graph.prepare()
 
 
 def test_one_variable_silences_all_in_one_way(monkeypatch):
@@ -65,7 +98,7 @@ def test_one_variable_silences_all_in_one_way(monkeypatch):
         assert (notice.timer is None) is silent
         notice.on_end(None)
     readers = [p.name for p in FILES if 'environ.get("MINIGAN_QUIET")' in p.read_text()]
-    assert readers == ["quiet.py"]
+    assert readers == ["progress.py"]
 
 
 def test_import_is_light():
@@ -97,7 +130,7 @@ def test_signals_has_a_row_for_each_label():
 
 def test_source_is_the_packages_own():
     text = repr(show.source(toy.adain))
-    assert text.startswith("# minigan/toy.py, line ") and "def adain(x, scale, bias):" in text
+    assert text.startswith("# minigan/toy/model.py, line ") and "def adain(x, scale, bias):" in text
     assert "def" in show.source(toy.adain)._repr_html_()
     with pytest.raises(TypeError, match="no Python source"):
         show.source(np.add)

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minigan
-from minigan import files, official, pickles, reading
+from minigan import files
+from minigan.files import nvidia, pickles, reading
+from minigan.files.pickles import objects, unpickler
 from minigan.networks import stylegan3
-from minigan.pickles import built, machine
 from tests import official_file
 from tests.test_stylegan2 import official_epsilon  # noqa: F401
 
@@ -78,7 +79,7 @@ def test_configurations_are_those_the_file_was_made_with(path):
     for name, value in asked.items():
         if name == "mapping_kwargs":
             assert G.config.mapping_kwargs.num_layers == value["num_layers"]
-        elif name not in official._IGNORED:
+        elif name not in nvidia._IGNORED:
             assert getattr(G.config, name) == value, name
     beta = 0.995 if "stylegan2_ada" in path.stem else 0.998
     assert G.config.mapping_kwargs.w_avg_beta == beta
@@ -129,7 +130,7 @@ def payload(count=3, stored=3, numbers=3, first=None):
 )
 def test_a_tensor_that_lies_about_itself_is_refused(made, message):
     with pytest.raises(pickles.Refused, match=message):
-        built._storage(region(made))
+        objects._storage(region(made))
 
 
 def zipped(compressed=False, more=0, comment=b"", byteorder=b"little"):
@@ -161,14 +162,14 @@ def zipped(compressed=False, more=0, comment=b"", byteorder=b"little"):
     ],
 )
 def test_a_zipped_tensor_is_plain_and_small_or_refused(made, message):
-    storage, _ = built._storage(region(zipped()))
+    storage, _ = objects._storage(region(zipped()))
     assert storage.count == 3
     with pytest.raises(pickles.Refused, match=message):
-        built._storage(region(made))
+        objects._storage(region(made))
 
 
 def test_a_tensor_that_is_true_is_read():
-    storage, bfloat16 = built._storage(region(payload()))
+    storage, bfloat16 = objects._storage(region(payload()))
     assert (storage.count, storage.dtype, bfloat16) == (3, np.float32, False)
 
 
@@ -185,7 +186,7 @@ def test_hostile_files_are_refused_and_run_nothing(name):
                     files.read_networks(path)
             else:
                 found = pickles.load(file)["G_ema"]
-                weights = official._tensors(found, reading.Budget(1))
+                weights = nvidia._tensors(found, reading.Budget(1))
                 assert [[1, 2], [3, 4]] in [t.array().tolist() for _, _, t in weights]
         assert tracemalloc.get_traced_memory()[1] < 20e6
     finally:
@@ -281,7 +282,7 @@ def spoiled(change):
         tree = pickles.load(file)["G_ema"]
         change(tree)
         with pytest.raises((ValueError, TypeError, KeyError, ArithmeticError)) as caught:
-            official._network("G_ema", tree, reading.Budget(1 << 28))
+            nvidia._network("G_ema", tree, reading.Budget(1 << 28))
     return str(caught.value)
 
 
@@ -443,20 +444,20 @@ def test_what_a_network_has_overrules_what_was_asked_for():
         synthesis(tree).state["_modules"]["L0_24_12"].state["conv_clamp"] = 0.25
         synthesis(tree).state["output_scale"] = 0.5
         tree.state["_modules"]["mapping"].state["w_avg_beta"] = 0.9
-        config = official._network("G_ema", tree, reading.Budget(1 << 28)).config
+        config = nvidia._network("G_ema", tree, reading.Budget(1 << 28)).config
     assert (config.conv_clamp, config.output_scale) == (0.25, 0.5)
     assert config.mapping_kwargs.w_avg_beta == 0.9
 
 
 def test_a_small_file_cannot_fill_the_memory():
     """One number, seen as a thousand by a thousand through strides of 0; and many such."""
-    tree = built.Storage(None, 0, np.dtype("f4"), 1)
+    tree = objects.Storage(None, 0, np.dtype("f4"), 1)
     with pytest.raises(pickles.Refused, match="does not fit its storage of 1 numbers"):
-        built._tensor((tree, False), 0, (1000, 1000), (0, 0), False, {})
+        objects._tensor((tree, False), 0, (1000, 1000), (0, 0), False, {})
     with open(NETWORKS[3], "rb") as file:
         good = pickles.load(file)["G_ema"]
         with pytest.raises(pickles.Refused, match="more than 1000 bytes of numbers"):
-            official._network("G_ema", good, reading.Budget(250))
+            nvidia._network("G_ema", good, reading.Budget(250))
 
 
 def test_a_file_cut_short_anywhere_is_refused(tmp_path):
@@ -468,7 +469,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path):
 
 
 # Bytes that mean something to the machine are likelier than others.
-CODES = st.sampled_from([*machine._STEPS, b".", b"\xff", b"\x00"])
+CODES = st.sampled_from([*unpickler._STEPS, b".", b"\xff", b"\x00"])
 
 
 @pytest.mark.slow
@@ -516,9 +517,9 @@ def test_only_what_is_wanted_is_read(monkeypatch):
     read = []
     array = pickles.Tensor.array
     monkeypatch.setattr(pickles.Tensor, "array", lambda t: read.append(t) or array(t))
-    assert list(official.networks(NETWORKS[3], ("G_ema", "G"))) == ["G_ema"]
+    assert list(nvidia.networks(NETWORKS[3], ("G_ema", "G"))) == ["G_ema"]
     one = len(read)
-    assert len(official.networks(NETWORKS[3])) == 3 and len(read) > 3 * one
+    assert len(nvidia.networks(NETWORKS[3])) == 3 and len(read) > 3 * one
 
 
 def test_reading_closes_the_file():

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 import minigan
-from minigan import equivariance, imitation, sticking
+from minigan.evaluation import equivariance
+from minigan.experiments import texture_sticking
 from minigan.networks import stylegan1, stylegan2, stylegan3
+from minigan.training import distill
 
-TABLE = pathlib.Path(__file__).parent.parent / "notebooks" / "results" / "sticking.csv"
+TABLE = pathlib.Path(__file__).parent.parent / "notebooks" / "results" / "texture_sticking.csv"
 
 
 def test_each_step_helps_and_the_committed_table_says_so():
     """B to G, one seed, in miniature; then the table that the lesson reads."""
-    steps = list(sticking.STEPS)
-    small = [sticking.run(step, 0, 16)["eq_t"] for step in steps[:6]]
-    found = sticking.read(TABLE)
+    steps = list(texture_sticking.STEPS)
+    small = [texture_sticking.run(step, 0, 16)["eq_t"] for step in steps[:6]]
+    found = texture_sticking.read(TABLE)
     assert list(found) == steps and all(len(v["eq_t"]) == 5 for v in found.values())
     for eq_t in (small, [np.mean(found[step]["eq_t"]) for step in steps[:6]]):
         assert all(a + 3 < b for a, b in zip(eq_t, eq_t[1:], strict=False)), eq_t
@@ -29,17 +31,19 @@ def test_each_step_helps_and_the_committed_table_says_so():
 
 def test_the_command_writes_the_table(tmp_path):
     path = tmp_path / "table.csv"
-    sticking.compare([0, 1], 8, path)
+    texture_sticking.compare([0, 1], 8, path)
     with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 16 and set(rows[0]) == set(sticking.COLUMNS)
-    assert "B  Fourier input" in sticking.summary(path) and "±" in sticking.summary(path)
+    assert len(rows) == 16 and set(rows[0]) == set(texture_sticking.COLUMNS)
+    assert "B  Fourier input" in texture_sticking.summary(path) and "±" in texture_sticking.summary(
+        path
+    )
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        sticking.compare([0], 2, tmp_path / "none" / "table.csv")
+        texture_sticking.compare([0], 2, tmp_path / "none" / "table.csv")
 
 
 def test_what_is_moved_is_the_input_alone():
-    G = sticking.STEPS["B  Fourier input"](np.random.default_rng(0))
+    G = texture_sticking.STEPS["B  Fourier input"](np.random.default_rng(0))
     ws = G.mapping(np.ones((1, 8), np.float32))
     assert G.synthesis(ws).shape == (1, 3, 32, 32)
     moved = G.transformed(np.array([[1, 0, 0.125], [0, 1, 0], [0, 0, 1]]))
@@ -58,7 +62,7 @@ def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
     teacher = stylegan2.Config(**SMALL, mapping_kwargs=TWO).build(np.random.default_rng(0))
     errors = []
     for kimg in (0.08, 1.0):
-        pupil, error = imitation.imitate(PUPIL, teacher, kimg, tmp_path / "pupil.npz")
+        pupil, error = distill.imitate(PUPIL, teacher, kimg, tmp_path / "pupil.npz")
         errors.append(error)
     assert errors[1] < 0.5 * errors[0]
     z = np.random.default_rng(1).standard_normal((3, 4), np.float32)
@@ -67,7 +71,7 @@ def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
     assert len(magnitudes) == 4 and all(0 < v != 1 for v in magnitudes)
     read = minigan.load(tmp_path / "pupil.npz")
     np.testing.assert_array_equal(read(z), pupil(z))
-    again, _ = imitation.imitate(PUPIL, teacher, 1.0, tmp_path / "again.npz")
+    again, _ = distill.imitate(PUPIL, teacher, 1.0, tmp_path / "again.npz")
     np.testing.assert_array_equal(again(z), pupil(z))
 
 
@@ -91,14 +95,16 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path):
         *((PUPIL, other, "mapping network is .*; expected as config's, ") for other in others),
     ):
         with pytest.raises(ValueError, match=message):
-            imitation.imitate(config, teacher, 0.01, tmp_path / "pupil.npz")
+            distill.imitate(config, teacher, 0.01, tmp_path / "pupil.npz")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_each_cure_is_worth_beside_all_others():
     """From G one cure is left out at a time, as in the lesson.  The cumulative table cannot say it:
     there noise costs 5 dB, since more leaks beside it, and margins and upsampling are one step."""
-    finished = sticking.Step(noise=False, margin=10, sinc=True, filtered=True, critical=False)
+    finished = texture_sticking.Step(
+        noise=False, margin=10, sinc=True, filtered=True, critical=False
+    )
     left_out = {"noise": True, "margin": 0, "filtered": False, "critical": True, "sinc": False}
 
     def eq_t(step):

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from minigan import autograd, metrics, toy, toy_compare, toy_mixing, toy_training
+from minigan import autograd, toy
 from minigan.data import signals
+from minigan.evaluation import metrics
+from minigan.experiments import style_mixing, styles_or_concatenation
+from minigan.latents import style_mix
+from minigan.toy import training as toy_training
 
 CONFIG = toy.Config(z_dim=4, w_dim=3, channels=5, d_channels=5, num_layers=2)
 
@@ -181,7 +185,7 @@ def test_truncation(rng):
 
 def test_style_mixing_takes_layers(rng):
     a, b = rng.normal(size=(2, 1, 8, 3))
-    mixed = toy.style_mix(a, b, 3)
+    mixed = style_mix(a, b, 3)
     assert np.array_equal(mixed[:, :3], a[:, :3]) and np.array_equal(mixed[:, 3:], b[:, 3:])
 
 
@@ -409,23 +413,25 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(rng):
 
 
 def test_rivals_have_as_many_parameters():
-    target = toy_compare.parameters(toy.Config())
+    target = styles_or_concatenation.parameters(toy.Config())
     for style in toy.STYLES:
-        assert toy_compare.parameters(toy_compare.matched(style)) == pytest.approx(target, rel=0.03)
+        assert styles_or_concatenation.parameters(
+            styles_or_concatenation.matched(style)
+        ) == pytest.approx(target, rel=0.03)
 
 
 def test_the_committed_table_is_complete():
     root = pathlib.Path(__file__).parent.parent
-    rows = toy_compare.read(root / "notebooks/results/toy_compare.csv")
+    rows = styles_or_concatenation.read(root / "notebooks/results/styles_or_concatenation.csv")
     assert {(r["style"], r["seed"]) for r in rows} == {(s, i) for s in toy.STYLES for i in range(5)}
     assert {r["steps"] for r in rows} == {toy_training.Training().steps}
-    assert "mean ± standard deviation over 5 seeds" in toy_compare.summary(rows)
+    assert "mean ± standard deviation over 5 seeds" in styles_or_concatenation.summary(rows)
 
 
 def test_lesson_04_says_what_its_table_says():
     """If this fails after the table was made anew, lesson 04, "What came out", must change too."""
     root = pathlib.Path(__file__).parent.parent
-    rows = toy_compare.read(root / "notebooks/results/toy_compare.csv")
+    rows = styles_or_concatenation.read(root / "notebooks/results/styles_or_concatenation.csv")
 
     def of(column):
         styles = ([r[column] for r in rows if r["style"] == s] for s in toy.STYLES)
@@ -448,7 +454,7 @@ def test_lesson_04_says_what_its_table_says():
 
 def test_a_missing_folder_is_found_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
-        toy_compare.compare([0], 10**9, tmp_path / "missing" / "table.csv")
+        styles_or_concatenation.compare([0], 10**9, tmp_path / "missing" / "table.csv")
 
 
 def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
@@ -456,7 +462,7 @@ def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
     G = toy.Generator.init(toy.Config(), rng)
     name = "synthesis.torgb.weight"
     flat = dataclasses.replace(G, params=G.params | {name: 1e-6 * G.params[name]})
-    row = toy_compare.evaluate(flat, rng)
+    row = styles_or_concatenation.evaluate(flat, rng)
     assert row["separability_z"] is None and row["separability_w"] is None
     assert row["distance"] > 0.3 and 0 <= row["w_share"] <= 1
 
@@ -464,11 +470,11 @@ def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
 @pytest.mark.slow
 def test_the_comparison_in_miniature(tmp_path):
     path = tmp_path / "table.csv"
-    rows = toy_compare.compare([0, 1], 20, path, jobs=2)
+    rows = styles_or_concatenation.compare([0, 1], 20, path, jobs=2)
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
-    read = toy_compare.read(path)
-    assert len(read) == 8 and set(read[0]) == set(toy_compare.COLUMNS)
-    again = toy_compare.run("adain", 1, 20)
+    read = styles_or_concatenation.read(path)
+    assert len(read) == 8 and set(read[0]) == set(styles_or_concatenation.COLUMNS)
+    again = styles_or_concatenation.run("adain", 1, 20)
     one = next(r for r in rows if r["style"] == "adain" and r["seed"] == 1)
     assert {k: v for k, v in again.items() if k != "seconds"} == {
         k: v for k, v in one.items() if k != "seconds"
@@ -481,7 +487,9 @@ def test_training_approaches_the_data_and_uses_its_latent():
     G, _, _ = toy_training.train(
         toy.Config(), np.random.default_rng(0), toy_training.Training(steps=400)
     )
-    before, after = (toy_compare.evaluate(g, np.random.default_rng(1)) for g in (start, G))
+    before, after = (
+        styles_or_concatenation.evaluate(g, np.random.default_rng(1)) for g in (start, G)
+    )
     assert after["distance"] < 0.15 < before["distance"]
     assert after["w_share"] > 0.8
 
@@ -506,7 +514,7 @@ def test_follows_knows_whose_factor_it_is():
             factors[:, 2] = 5.0
             return signals.clean(factors)
 
-    found = toy_mixing.follows(Two(), np.random.default_rng(0))
+    found = style_mixing.follows(Two(), np.random.default_rng(0))
     assert found["position"][0] > 0.95 and found["position"][1] < 0.05
     assert found["width"][1] > 0.9 and found["width"][0] < 0.05
     assert max(found["frequency"]) < 0.05
@@ -514,20 +522,20 @@ def test_follows_knows_whose_factor_it_is():
 
 def test_the_committed_table_of_mixing_is_complete():
     root = pathlib.Path(__file__).parent.parent
-    rows = toy_compare.read(root / "notebooks/results/toy_mixing.csv")
+    rows = styles_or_concatenation.read(root / "notebooks/results/style_mixing.csv")
     assert [(r["mixing_prob"], r["seed"]) for r in rows] == [
-        (p, s) for s in range(5) for p in toy_mixing.PROBS
+        (p, s) for s in range(5) for p in style_mixing.PROBS
     ]
-    assert "over 5 seeds, 1200 steps" in toy_mixing.summary(rows)
+    assert "over 5 seeds, 1200 steps" in style_mixing.summary(rows)
 
 
 def test_lesson_05_says_what_its_table_says():
     """If this fails after the table was made anew, lesson 05, §4, must change too."""
     root = pathlib.Path(__file__).parent.parent
-    rows = toy_compare.read(root / "notebooks/results/toy_mixing.csv")
+    rows = styles_or_concatenation.read(root / "notebooks/results/style_mixing.csv")
     without, mixing = (
-        {k: np.array([r[k] for r in rows if r["mixing_prob"] == p]) for k in toy_mixing.COLUMNS}
-        for p in toy_mixing.PROBS
+        {k: np.array([r[k] for r in rows if r["mixing_prob"] == p]) for k in style_mixing.COLUMNS}
+        for p in style_mixing.PROBS
     )
     growth, less = (t["distance_mixed"] - t["distance"] for t in (without, mixing))
     assert (0 < less).all() and (less < growth).all()
@@ -547,8 +555,8 @@ def test_lesson_05_says_what_its_table_says():
 @pytest.mark.slow
 def test_the_table_of_mixing_in_miniature(tmp_path):
     path = tmp_path / "table.csv"
-    toy_mixing.compare([0, 1], 20, path, jobs=2)
-    rows = toy_compare.read(path)
-    assert len(rows) == 4 and set(rows[0]) == set(toy_mixing.COLUMNS)
-    again = toy_mixing.run(0.9, 1, 20)
+    style_mixing.compare([0, 1], 20, path, jobs=2)
+    rows = styles_or_concatenation.read(path)
+    assert len(rows) == 4 and set(rows[0]) == set(style_mixing.COLUMNS)
+    again = style_mixing.run(0.9, 1, 20)
     assert {k: float(f"{v:.5g}") for k, v in again.items()} == rows[3]

@@ -17,25 +17,15 @@ import types
 import numpy as np
 import pytest
 
-from minigan import (
-    augment,
-    autograd,
-    device,
-    features,
-    files,
-    layers,
-    losses,
-    ops,
-    optim,
-    runs,
-    settings,
-    training,
-)
+from minigan import autograd, device, files, latents, layers, losses, ops, optim, training
 from minigan.__main__ import setting
 from minigan.data import images
+from minigan.networks import reader as features
 from minigan.networks import stylegan1, stylegan2, stylegan3
-from minigan.settings import Config
-from minigan.transfer import transfer
+from minigan.training import augment, loop, step
+from minigan.training import config as settings
+from minigan.training.config import Config
+from minigan.training.warm_start import transfer
 
 ROOT = pathlib.Path(__file__).parent.parent
 SMALL = {"img_resolution": 8, "channel_base": 64, "channel_max": 8}
@@ -59,7 +49,7 @@ STYLEGAN3 = dataclasses.replace(
                        w_dim=4, num_layers=3, num_critical=1, margin_size=2, filter_size=4),
 )  # fmt: skip
 RELATIVISTIC = dataclasses.replace(TINY, loss="relativistic", r1_interval=2)
-EXPERT = runs.override(
+EXPERT = training.override(
     RELATIVISTIC, {"G.img_resolution": 32, "D.img_resolution": 32, "expert": "identity"}
 )
 CONFIGS = {
@@ -96,11 +86,11 @@ def quiet(monkeypatch):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
     config = CONFIGS[name]
-    whole = runs.train(config, tmp_path / "whole")
-    runs.train(dataclasses.replace(config, kimg=0.016), tmp_path / "parts")
-    again = runs.train(config, tmp_path / "parts", resume=True)
+    whole = training.train(config, tmp_path / "whole")
+    training.train(dataclasses.replace(config, kimg=0.016), tmp_path / "parts")
+    again = training.train(config, tmp_path / "parts", resume=True)
     same(whole, again)
-    same(whole, runs.restore(tmp_path / "parts" / "checkpoint.npz", config)[0])
+    same(whole, training.restore(tmp_path / "parts" / "checkpoint.npz", config)[0])
     rows = (tmp_path / "parts" / "log.csv").read_text().splitlines()
     assert len(rows) == 1 + len((tmp_path / "whole" / "log.csv").read_text().splitlines()) - 1
     assert whole.images == 40 and whole.step == 10
@@ -108,7 +98,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(name, tmp_path):
 
 def test_mean_squares_move_once_a_step_and_reach_the_average():
     """StyleGAN3's layers divide by the root of what they have seen; only D's step moves that."""
-    state, data = training.start(STYLEGAN3), runs.open_data(STYLEGAN3)
+    state, data = training.start(STYLEGAN3), training.open_data(STYLEGAN3)
     key = next(k for k in state.G.buffers if k.endswith("magnitude_ema"))
     after, _ = training.advance(STYLEGAN3, state, data)
     assert state.G.buffers[key] == 1 != after.G.buffers[key]
@@ -126,7 +116,7 @@ def test_d_sees_blurred_pictures_at_first():
     spread = []
     for seen in (0, 500, 900, 1000):
         state = dataclasses.replace(state, images=seen)
-        spread.append(training._as_d_sees(config, state, None)(x).std())
+        spread.append(step._as_d_sees(config, state, None)(x).std())
     assert spread[0] < 0.7 * spread[1] < spread[2] <= spread[3] == x.std()
 
 
@@ -135,7 +125,7 @@ def test_learning_rates_cool_down_at_the_end():
     config = dataclasses.replace(TINY, kimg=0.4, cooldown_kimg=0.1)
     paces = [config.pace(images) for images in (0, 300, 350, 400, 500)]
     assert paces == pytest.approx([1, 1, 0.5, 0, 0]) and TINY.pace(39) == 1
-    state, data = training.start(config), runs.open_data(config)
+    state, data = training.start(config), training.open_data(config)
     name = "synthesis.b4.const"
 
     def moved(images):
@@ -159,7 +149,7 @@ def test_relativistic_penalties_fall_on_reals_and_fakes(monkeypatch):
         lambda D, x, gamma: seen.append((x, gamma)) or real_penalty(D, x, gamma),
     )
     config = RELATIVISTIC
-    state, data = training.start(config), runs.open_data(config)
+    state, data = training.start(config), training.open_data(config)
     training.advance(config, state, data)
     (real, weight), (fake, same_weight) = seen
     assert np.array_equal(real, data.batch(0, 4)[0]) and not np.array_equal(real, fake)
@@ -173,7 +163,7 @@ def test_relativistic_penalties_fall_on_reals_and_fakes(monkeypatch):
 
 
 def test_a_step_is_a_function_of_its_state():
-    state, data = training.start(EVERYTHING), runs.open_data(EVERYTHING)
+    state, data = training.start(EVERYTHING), training.open_data(EVERYTHING)
     one, two = (training.advance(EVERYTHING, state, data)[0] for _ in range(2))
     same(one, two)
     other = dataclasses.replace(EVERYTHING, seed=1)
@@ -186,7 +176,7 @@ RUN = """
 import sys
 from tests.test_training import *
 config = dataclasses.replace(EVERYTHING, kimg=0.4, kimg_per_tick=0.008)
-runs.train(config, sys.argv[1], resume=pathlib.Path(sys.argv[1], "checkpoint.npz").exists())
+training.train(config, sys.argv[1], resume=pathlib.Path(sys.argv[1], "checkpoint.npz").exists())
 """
 
 
@@ -202,7 +192,7 @@ def start_run(folder):
 def test_killed_at_ten_moments_it_ends_the_same(tmp_path):
     config = dataclasses.replace(EVERYTHING, kimg=0.4, kimg_per_tick=0.008)
     begun = time.monotonic()
-    whole = runs.train(config, tmp_path / "whole")
+    whole = training.train(config, tmp_path / "whole")
     length = time.monotonic() - begun
     chance = random.Random(0)
     kills = 0
@@ -218,11 +208,11 @@ def test_killed_at_ten_moments_it_ends_the_same(tmp_path):
         run.wait()
         kills += 1
         # What was saved can be read at any moment, and no more than a tick was lost.
-        runs.restore(tmp_path / "killed" / "checkpoint.npz", config)
+        training.restore(tmp_path / "killed" / "checkpoint.npz", config)
     assert kills == 10
     run = start_run(tmp_path / "killed")
     assert run.wait(120) == 0, run.stderr.read()
-    same(whole, runs.restore(tmp_path / "killed" / "checkpoint.npz", config)[0])
+    same(whole, training.restore(tmp_path / "killed" / "checkpoint.npz", config)[0])
 
 
 def images_in(folder):
@@ -242,27 +232,27 @@ def test_ctrl_c_saves_and_returns(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return advance(*args)
 
-    monkeypatch.setattr(training, "advance", interrupted)
-    stopped = runs.train(TINY, tmp_path)
+    monkeypatch.setattr(loop, "advance", interrupted)
+    stopped = training.train(TINY, tmp_path)
     assert "stopped at 0.0 kimg and saved; --resume goes on" in capsys.readouterr().out
     assert stopped.step == 6
-    same(stopped, runs.restore(tmp_path / "checkpoint.npz", TINY)[0])  # between two ticks
-    monkeypatch.setattr(training, "advance", advance)
-    same(runs.train(TINY, tmp_path, resume=True), runs.train(TINY, tmp_path / "whole"))
+    same(stopped, training.restore(tmp_path / "checkpoint.npz", TINY)[0])  # between two ticks
+    monkeypatch.setattr(loop, "advance", advance)
+    same(training.train(TINY, tmp_path, resume=True), training.train(TINY, tmp_path / "whole"))
 
 
 @pytest.mark.parametrize("where", ["synthesis.b8.conv0", "b8.conv1", "mapping.fc1"])
 def test_nan_stops_with_its_step_and_layer(where, tmp_path, monkeypatch):
-    state = runs.train(dataclasses.replace(TINY, kimg=0.016), tmp_path)
+    state = training.train(dataclasses.replace(TINY, kimg=0.016), tmp_path)
     which = "G" if where.startswith(("synthesis", "mapping")) else "D"
     network = getattr(state, which)
     weight = network.params[f"{where}.weight"].copy()
     weight.flat[0] = np.nan
     broken = network.replace(params=network.params | {f"{where}.weight": weight})
     state = dataclasses.replace(state, **{which: broken})
-    monkeypatch.setattr(runs, "restore", lambda *args: (state, []))
+    monkeypatch.setattr(loop, "restore", lambda *args: (state, []))
     with pytest.raises(training.Diverged) as error:
-        runs.train(TINY, tmp_path, resume=True)
+        training.train(TINY, tmp_path, resume=True)
     text = str(error.value)
     assert "came apart at step 4" in text and f"not finite first at {where}" in text
     assert f"the last good checkpoint is {tmp_path / 'checkpoint.npz'}" in text
@@ -274,8 +264,8 @@ def test_too_high_a_rate_is_noticed(tmp_path):
         pytest.raises(training.Diverged, match="came apart at step [0-9]+ "),
         np.errstate(all="ignore"),
     ):
-        runs.train(config, tmp_path)
-    assert runs.restore(tmp_path / "checkpoint.npz", config)[0].step == 0
+        training.train(config, tmp_path)
+    assert training.restore(tmp_path / "checkpoint.npz", config)[0].step == 0
 
 
 FULL = """
@@ -283,7 +273,7 @@ import resource, sys
 from tests.test_training import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # a disk that takes 20 kB a file
 try:
-    runs.train(dataclasses.replace(TINY, kimg=0.2), sys.argv[1], resume=True)
+    training.train(dataclasses.replace(TINY, kimg=0.2), sys.argv[1], resume=True)
 except OSError as error:
     print(error)
 """
@@ -291,7 +281,7 @@ except OSError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
 def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
-    state = runs.train(TINY, tmp_path)
+    state = training.train(TINY, tmp_path)
     environment = {**os.environ, "MINIGAN_QUIET": "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)],
@@ -303,7 +293,7 @@ def test_a_full_disk_leaves_the_older_checkpoint(tmp_path):
     assert "cannot write" in run.stdout and "the older file there is intact" in run.stdout, (
         run.stderr
     )
-    same(state, runs.restore(tmp_path / "checkpoint.npz", TINY)[0])
+    same(state, training.restore(tmp_path / "checkpoint.npz", TINY)[0])
     assert not list(tmp_path.glob(".*")), "temporary files are left"
 
 
@@ -325,7 +315,7 @@ def recorded(monkeypatch):
 
 def test_r1_is_lazy_with_its_factor(monkeypatch):
     given = recorded(monkeypatch)
-    state, data = training.start(TINY), runs.open_data(TINY)
+    state, data = training.start(TINY), training.open_data(TINY)
     after, stats = training.advance(TINY, state, data)
     g, d, r1 = given  # step 0 regularises
     real, _ = data.batch(0, 4)
@@ -353,7 +343,7 @@ def test_path_length_is_lazy_with_its_factor(monkeypatch):
         return value, mean
 
     monkeypatch.setattr(losses, "path_length", with_one)
-    state, data = training.start(config), runs.open_data(config)
+    state, data = training.start(config), training.open_data(config)
     state, stats = training.advance(config, state, data)
     assert len(given) == 3 and len(weights) == 1
     lazy = {k: v.copy() for k, v in given[1].items()}
@@ -376,7 +366,7 @@ def test_the_lazy_correction_of_adam():
 
 def test_ada_follows_the_reals_as_d_sees_them(monkeypatch):
     config = dataclasses.replace(TINY, augment="bgc", ada_interval=2, ada_kimg=1.0)
-    data = runs.open_data(config)
+    data = training.open_data(config)
     seen = []
     apply = augment.augment
     monkeypatch.setattr(augment, "augment", lambda x, p, *a: seen.append(p) or apply(x, p, *a))
@@ -395,7 +385,7 @@ def test_ada_follows_the_reals_as_d_sees_them(monkeypatch):
 
 def steps(config, n):
     """The states after 0 … n steps."""
-    states, data = [training.start(config)], runs.open_data(config)
+    states, data = [training.start(config)], training.open_data(config)
     for _ in range(n):
         states.append(training.advance(config, states[-1], data)[0])
     return states
@@ -425,7 +415,7 @@ def test_while_growing_reals_are_as_coarse_as_fakes(judged):
 
 def test_about_half_the_reals_are_mirrored(judged):
     config = dataclasses.replace(TINY, mirror=True, gamma=0.0)
-    data = runs.open_data(config)
+    data = training.open_data(config)
     steps(config, 12)
     seen, kept = np.concatenate(judged[1::3]), data.batch
     drawn = np.concatenate([kept(4 * i, 4)[0] for i in range(12)])
@@ -436,10 +426,8 @@ def test_about_half_the_reals_are_mirrored(judged):
 
 def test_styles_are_mixed_among_the_layers_in_use(monkeypatch):
     cuts = []
-    mix = training.toy.style_mix
-    monkeypatch.setattr(
-        training.toy, "style_mix", lambda a, b, cut: cuts.append(cut) or mix(a, b, cut)
-    )
+    mix = latents.style_mix
+    monkeypatch.setattr(latents, "style_mix", lambda a, b, cut: cuts.append(cut) or mix(a, b, cut))
     always = dataclasses.replace(GROWING, mixing_prob=1.0, grow=(1.0, 1.0), batch=1)
     steps(always, 12)
     assert len(cuts) == 24 and set(cuts) == {1, 2, 3}  # six layers, of which four are in use
@@ -453,10 +441,10 @@ def test_r1_goes_through_the_augmentation(monkeypatch):
     calls, apply = [], augment.augment
     monkeypatch.setattr(augment, "augment", lambda x, *a: calls.append(x) or apply(x, *a))
     state = dataclasses.replace(training.start(config), p=0.5)
-    state, _ = training.advance(config, state, runs.open_data(config))
+    state, _ = training.advance(config, state, training.open_data(config))
     assert len(calls) == 4  # G's fakes, reals, D's fakes, and the reals of R1 …
     calls.clear()
-    training.advance(config, state, runs.open_data(config))
+    training.advance(config, state, training.open_data(config))
     assert len(calls) == 3  # … which come in every fourth step
 
 
@@ -476,7 +464,7 @@ def test_penalties_of_every_step(monkeypatch):
         (GROWING, "gradient_penalty"),
     ):
         given.clear()
-        state, data = training.start(config), runs.open_data(config)
+        state, data = training.start(config), training.open_data(config)
         for _ in range(2):
             state, stats = training.advance(config, state, data)
             assert stats["d_loss"] > 900 * float(given[-1][3]) - 10
@@ -486,7 +474,7 @@ def test_penalties_of_every_step(monkeypatch):
 
 
 def test_the_average_follows_g(rng):
-    state, data = training.start(TINY), runs.open_data(TINY)
+    state, data = training.start(TINY), training.open_data(TINY)
     after, _ = training.advance(TINY, state, data)
     beta = optim.ema_beta(4, 0.05 * 4)  # the ramp: half-life a twentieth of what was seen
     name = "synthesis.b8.conv1.weight"
@@ -496,7 +484,7 @@ def test_the_average_follows_g(rng):
 
 
 def test_growing_resets_adam_and_never_jumps():
-    data, state = runs.open_data(GROWING), training.start(GROWING)
+    data, state = training.open_data(GROWING), training.start(GROWING)
     lods, counts = [], []
     for _ in range(10):
         state, stats = training.advance(GROWING, state, data)
@@ -510,7 +498,7 @@ def test_growing_resets_adam_and_never_jumps():
 def test_the_split_can_be_logged_at_each_tick(tmp_path):
     rows = []
     config = dataclasses.replace(TINY, split_each_tick=True)
-    runs.train(config, tmp_path, on_tick=lambda state, row: rows.append(row["w_share"]))
+    training.train(config, tmp_path, on_tick=lambda state, row: rows.append(row["w_share"]))
     assert len(rows) == 3 and all(0 < share <= 1 for share in rows)
     assert "w_share" in (tmp_path / "log.csv").read_text().splitlines()[0]
 
@@ -519,10 +507,10 @@ def test_a_run_that_ignores_w_is_told_so(tmp_path, capsys):
     state = training.start(TINY)
     dead = {k: 0 * v if k.endswith("affine.weight") else v for k, v in state.G.params.items()}
     dead |= {k: v + 1 for k, v in dead.items() if k.endswith("noise_strength")}
-    runs.does_w_matter(state.G.replace(params=dead), 0)
+    training.does_w_matter(state.G.replace(params=dead), 0)
     out = capsys.readouterr().out
     assert "WARNING: w explains less than 50 % of the variance" in out
-    runs.does_w_matter(state.G, 0)
+    training.does_w_matter(state.G, 0)
     out = capsys.readouterr().out
     assert "WARNING" not in out and "b8.conv1" in out
 
@@ -602,7 +590,7 @@ def test_a_wrong_setting_is_named(change, message):
 )
 def test_a_wrong_setting_of_a_network_is_named(change, message):
     with pytest.raises(ValueError, match=message):
-        runs.override(TINY, change)
+        training.override(TINY, change)
 
 
 def test_the_groups_of_the_minibatch_statistics_divide_the_batch():
@@ -616,10 +604,10 @@ def test_the_groups_of_the_minibatch_statistics_divide_the_batch():
                 layers.minibatch_stddev(x, group)
             except ValueError:
                 with pytest.raises(ValueError, match=f"batch is {batch}; expected a multiple"):
-                    runs.override(TINY, change)
-                runs.override(TINY, change | {"D.mbstd_num_channels": 0})
+                    training.override(TINY, change)
+                training.override(TINY, change | {"D.mbstd_num_channels": 0})
             else:
-                runs.override(TINY, change)
+                training.override(TINY, change)
 
 
 def test_settings_are_checked_however_annotations_are_kept(monkeypatch):
@@ -648,43 +636,43 @@ def test_labelled_pictures_train_a_conditional_network(tmp_path):
     with pytest.raises(
         ValueError, match="labels of .* have 3 numbers.*set G.c_dim and D.c_dim to 3"
     ):
-        runs.open_data(plain)
+        training.open_data(plain)
     with pytest.raises(ValueError, match="the networks' img_channels is 1; expected 3"):
-        runs.open_data(runs.override(plain, {"G.img_channels": 1, "D.img_channels": 1}))
-    config = runs.override(plain, {"G.c_dim": 3, "D.c_dim": 3})
-    state = runs.train(config, tmp_path / "run")
-    same(state, runs.restore(tmp_path / "run" / "checkpoint.npz", config)[0])
-    assert runs.config_of(tmp_path / "run" / "checkpoint.npz") == config
+        training.open_data(training.override(plain, {"G.img_channels": 1, "D.img_channels": 1}))
+    config = training.override(plain, {"G.c_dim": 3, "D.c_dim": 3})
+    state = training.train(config, tmp_path / "run")
+    same(state, training.restore(tmp_path / "run" / "checkpoint.npz", config)[0])
+    assert training.config_of(tmp_path / "run" / "checkpoint.npz") == config
     with pytest.raises(ValueError, match="c is None; expected labels"):
         state.G(rng.standard_normal((1, 4), np.float32))
 
 
 def test_a_checkpoint_of_another_config_is_refused(tmp_path):
-    runs.train(TINY, tmp_path)
+    training.train(TINY, tmp_path)
     for other, name in (
         (dataclasses.replace(TINY, gamma=2.0), "gamma"),
         (dataclasses.replace(TINY, G=dataclasses.replace(G2, z_dim=5)), "G"),
     ):
         with pytest.raises(ValueError, match=f"is of another config: it differs in {name} "):
-            runs.train(other, tmp_path, resume=True)
+            training.train(other, tmp_path, resume=True)
     with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
-        runs.train(TINY, tmp_path)
+        training.train(TINY, tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no file"):
-        runs.train(TINY, tmp_path / "empty", resume=True)
+        training.train(TINY, tmp_path / "empty", resume=True)
     files.save(tmp_path / "net.npz", {"G": training.start(TINY).G})
     with pytest.raises(ValueError, match="expected a training checkpoint"):
-        runs.restore(tmp_path / "net.npz", TINY)
+        training.restore(tmp_path / "net.npz", TINY)
 
 
 def test_what_came_apart_at_once_says_how_to_begin_again(tmp_path):
     """Nothing is replaced unasked: another process may be at work in the same folder."""
     said = "checkpoint.npz, from before the first step: delete it to begin again there"
     with pytest.raises(training.Diverged, match=said), np.errstate(all="ignore"):
-        runs.train(dataclasses.replace(TINY, g_lr=1e30), tmp_path / "run")
+        training.train(dataclasses.replace(TINY, g_lr=1e30), tmp_path / "run")
     with pytest.raises(FileExistsError, match="exists; resume it, or name another folder"):
-        runs.train(TINY, tmp_path / "run")
+        training.train(TINY, tmp_path / "run")
     (tmp_path / "run" / "checkpoint.npz").unlink()
-    same(runs.train(TINY, tmp_path / "run"), runs.train(TINY, tmp_path / "another"))
+    same(training.train(TINY, tmp_path / "run"), training.train(TINY, tmp_path / "another"))
 
 
 @pytest.fixture
@@ -700,28 +688,28 @@ def photos(tmp_path):
 
 def test_a_run_follows_its_pictures_to_another_place(tmp_path, photos):
     config = dataclasses.replace(TINY, data=str(photos))
-    whole = runs.train(config, tmp_path / "whole")
-    runs.train(dataclasses.replace(config, kimg=0.016), tmp_path / "run")
+    whole = training.train(config, tmp_path / "whole")
+    training.train(dataclasses.replace(config, kimg=0.016), tmp_path / "run")
     photos.rename(tmp_path / "moved")
     said = "there is no folder or zip .*photos; if it has moved, say where: --data"
     with pytest.raises(FileNotFoundError, match=said):
-        runs.train(config, tmp_path / "run", resume=True)
+        training.train(config, tmp_path / "run", resume=True)
     moved = dataclasses.replace(config, data=str(tmp_path / "moved"), kimg=0.028)
-    runs.train(moved, tmp_path / "run", resume=True)
-    assert runs.config_of(tmp_path / "run" / "checkpoint.npz").data == moved.data
+    training.train(moved, tmp_path / "run", resume=True)
+    assert training.config_of(tmp_path / "run" / "checkpoint.npz").data == moved.data
     shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "moved")
     packed = dataclasses.replace(config, data=str(tmp_path / "packed.zip"))
-    same(whole, runs.train(packed, tmp_path / "run", resume=True))
+    same(whole, training.train(packed, tmp_path / "run", resume=True))
 
 
 def test_a_run_does_not_go_on_with_other_pictures(tmp_path, photos):
     config = dataclasses.replace(TINY, data=str(photos), kimg=0.016)
-    runs.train(config, tmp_path / "run")
+    training.train(config, tmp_path / "run")
     checkpoint = tmp_path / "run" / "checkpoint.npz"
 
     def resumed(data=photos):
         longer = dataclasses.replace(config, data=str(data), kimg=0.02)
-        return runs.restore(checkpoint, longer, runs.open_data(longer))
+        return training.restore(checkpoint, longer, training.open_data(longer))
 
     original = images.Images(photos, 8).pictures[5].transpose(1, 2, 0)
     images.write_png(photos / "5.png", original + np.uint8(2))  # as another decoder might read it
@@ -747,7 +735,7 @@ def test_a_run_does_not_go_on_with_other_pictures(tmp_path, photos):
 
 def test_a_checkpoint_of_another_make_is_said(tmp_path):
     path = tmp_path / "checkpoint.npz"
-    runs.train(dataclasses.replace(TINY, kimg=0.004), tmp_path)
+    training.train(dataclasses.replace(TINY, kimg=0.004), tmp_path)
     networks, arrays, meta = files.read(path)
     for part, value in (
         ("config", meta["config"] | {"gravity": 9.8}),
@@ -758,18 +746,18 @@ def test_a_checkpoint_of_another_make_is_said(tmp_path):
         files.save(path, networks, arrays, **meta | {part: value})
         said = "checkpoint.npz is not a checkpoint that this minigan can read|is of another config"
         with pytest.raises(ValueError, match=said):
-            runs.restore(path, TINY)
+            training.restore(path, TINY)
         if part == "config":
             with pytest.raises(ValueError, match=said):
-                runs.config_of(path)
+                training.config_of(path)
 
 
 def test_a_run_begins_with_the_networks_of_another(tmp_path):
     """The larger generator first shows the smaller one's pictures, enlarged; what is new is noted."""
-    runs.train(TINY, tmp_path / "small")
+    training.train(TINY, tmp_path / "small")
     path = tmp_path / "small" / "checkpoint.npz"
     old = files.read_networks(path)
-    config = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
+    config = training.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
     state = transfer(training.start(config), [path])
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     small = old["G_ema"](z)
@@ -780,25 +768,25 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
             got = getattr(state, name).params.get(key)
             assert got is None or got.shape != value.shape or np.array_equal(got, value), key
     assert np.array_equal(state.D.params["b8.conv0.weight"], old["D"].params["b8.conv0.weight"])
-    again = runs.train(config, tmp_path / "large", init=[path])
+    again = training.train(config, tmp_path / "large", init=[path])
     assert again.images == 40
     with pytest.raises(ValueError, match="no parameter of .* fits the networks of this config"):
-        runs.train(GROWING, tmp_path / "other", init=[_unfit(tmp_path)])
+        training.train(GROWING, tmp_path / "other", init=[_unfit(tmp_path)])
     assert not (tmp_path / "other").exists()
 
 
 def test_a_wider_generator_first_shows_the_narrower_ones_pictures(tmp_path):
-    runs.train(TINY, tmp_path / "narrow")
+    training.train(TINY, tmp_path / "narrow")
     path = tmp_path / "narrow" / "checkpoint.npz"
     old = files.read_networks(path)
-    wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
+    wide = training.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
     state = transfer(training.start(wide), [path])
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     for name in ("G", "G_ema"):
         now, before = getattr(state, name), old[name]
         assert now.config.channels(8) > before.config.channels(8)
         np.testing.assert_allclose(now(z), before(z), atol=1e-5)
-    after = runs.train(wide, tmp_path / "wide", init=[path])
+    after = training.train(wide, tmp_path / "wide", init=[path])
     for key in ("synthesis.b8.conv1.weight", "synthesis.b8.torgb.weight"):
         rows, columns = old["G"].params[key].shape[:2]
         assert not state.G.params[key][:rows, columns:].any()  # not heard at first
@@ -806,11 +794,11 @@ def test_a_wider_generator_first_shows_the_narrower_ones_pictures(tmp_path):
 
 
 def test_a_narrower_generator_does_not_begin_with_a_wider_one(tmp_path):
-    wide = runs.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
+    wide = training.override(TINY, {"G.channel_base": 96, "G.channel_max": 12})
     files.save(tmp_path / "wide.npz", {"G": training.start(wide).G})
     said = "has 12 channels at 4 × 4, and this config's 8; expected no more: set G.channel_base=96 "
     with pytest.raises(ValueError, match=said + "G.channel_max=12 G.w_dim=4"):
-        runs.train(TINY, tmp_path / "narrow", init=[tmp_path / "wide.npz"])
+        training.train(TINY, tmp_path / "narrow", init=[tmp_path / "wide.npz"])
     assert not (tmp_path / "narrow").exists()
 
 
@@ -844,16 +832,16 @@ SETTINGS = {
 def test_what_would_change_the_parameters_meaning_is_refused(which, name, tmp_path):
     """With what to set; and so set, the run begins with the very same networks."""
     theirs = CONFIGS[which]
-    ours = runs.override(theirs, {name: SETTINGS[which][name]})
+    ours = training.override(theirs, {name: SETTINGS[which][name]})
     old = training.start(theirs)
     files.save(tmp_path / "old.npz", {"G": old.G, "D": old.D})
     with pytest.raises(
         ValueError, match="would mean something else under this config: set "
     ) as error:
-        runs.train(ours, tmp_path / "run", init=[tmp_path / "old.npz"])
+        training.train(ours, tmp_path / "run", init=[tmp_path / "old.npz"])
     assert not (tmp_path / "run").exists()
     assert list(settings_said(error)) == [name]
-    again = runs.override(ours, settings_said(error))
+    again = training.override(ours, settings_said(error))
     state = transfer(training.start(dataclasses.replace(again, seed=7)), [tmp_path / "old.npz"])
     for network in ("G", "D"):
         got, wanted = getattr(state, network), getattr(old, network)
@@ -863,7 +851,7 @@ def test_what_would_change_the_parameters_meaning_is_refused(which, name, tmp_pa
 
 def test_a_stylegan3_of_another_resolution_has_other_filters(tmp_path):
     files.save(tmp_path / "G.npz", {"G": training.start(STYLEGAN3).G})
-    larger = runs.override(STYLEGAN3, {"G.img_resolution": 16, "D.img_resolution": 16})
+    larger = training.override(STYLEGAN3, {"G.img_resolution": 16, "D.img_resolution": 16})
     with pytest.raises(ValueError, match="set G.img_resolution=8$"):
         transfer(training.start(larger), [tmp_path / "G.npz"])
 
@@ -871,7 +859,7 @@ def test_a_stylegan3_of_another_resolution_has_other_filters(tmp_path):
 def test_networks_of_another_paper_are_no_beginning(tmp_path):
     config = dataclasses.replace(GROWING, grow=())
     files.save(tmp_path / "first.npz", {"G": training.start(config).G})
-    ours = runs.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
+    ours = training.override(TINY, {"G.img_resolution": 16, "D.img_resolution": 16})
     with pytest.raises(ValueError, match="expected a file of the same kind of networks"):
         transfer(training.start(ours), [tmp_path / "first.npz"])
 
@@ -890,7 +878,7 @@ def test_a_discriminator_warms_up_another_papers_generator(tmp_path, capsys):
 
 def test_a_run_is_begun_with_networks_or_continued(tmp_path):
     with pytest.raises(ValueError, match="--init begins a run and --resume continues one"):
-        runs.train(TINY, tmp_path, resume=True, init=["portraits32"])
+        training.train(TINY, tmp_path, resume=True, init=["portraits32"])
 
 
 @pytest.mark.parametrize(
@@ -898,10 +886,10 @@ def test_a_run_is_begun_with_networks_or_continued(tmp_path):
     [{}, {"G.use_noise": True}, {"G.mapping_kwargs.w_avg_beta": 0.9}, {"G.channel_base": 640}],
 )
 def test_what_is_accepted_draws_the_same_pictures(change, tmp_path):
-    theirs = runs.override(TINY, {"G.use_noise": False})
+    theirs = training.override(TINY, {"G.use_noise": False})
     old = training.start(theirs)
     files.save(tmp_path / "old.npz", {"G": old.G, "D": old.D})
-    ours = runs.override(theirs, change | {"seed": 7, "D.mbstd_group_size": 2})
+    ours = training.override(theirs, change | {"seed": 7, "D.mbstd_group_size": 2})
     state = transfer(training.start(ours), [tmp_path / "old.npz"])
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     img = old.G(z)
@@ -915,7 +903,7 @@ def test_how_much_of_each_network_was_copied_is_printed(tmp_path, capsys):
     total = {name: len(getattr(old, name).params) for name in ("G", "D")}
 
     def said(change, *paths):
-        transfer(training.start(runs.override(TINY, change)), paths)
+        transfer(training.start(training.override(TINY, change)), paths)
         return capsys.readouterr().out
 
     everything = "init: copied {0} of {0} parameters of {1}\n".format
@@ -928,7 +916,9 @@ def test_how_much_of_each_network_was_copied_is_printed(tmp_path, capsys):
     # Of D's 17 parameters the biases of 8² and those after the minibatch statistics are as before.
     narrow = said({"D.channel_max": 4, "D.channel_base": 32}, tmp_path / "D.npz")
     shapes = {k: v.shape for k, v in old.D.params.items()}
-    here = training.start(runs.override(TINY, {"D.channel_max": 4, "D.channel_base": 32})).D.params
+    here = training.start(
+        training.override(TINY, {"D.channel_max": 4, "D.channel_base": 32})
+    ).D.params
     same_shape = sum(shapes[k] == v.shape for k, v in here.items())
     assert 0 < same_shape < total["D"]
     assert f"init: copied {same_shape} of {total['D']} parameters of D\n" in narrow
@@ -936,12 +926,12 @@ def test_how_much_of_each_network_was_copied_is_printed(tmp_path, capsys):
 
 def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
     """Its first block hands on, of flat colours, what the old first layer made of them."""
-    config = runs.override(TINY, {"D.channel_base": 96, "D.channel_max": 12})
+    config = training.override(TINY, {"D.channel_base": 96, "D.channel_max": 12})
     state = training.start(config)
     rng = np.random.default_rng(0)
     b = {"b8.fromrgb.bias": rng.standard_normal(12).astype(np.float32)}
     files.save(tmp_path / "D.npz", {"D": state.D.replace(params=state.D.params | b)})
-    large = runs.override(config, {"G.img_resolution": 16, "D.img_resolution": 16})
+    large = training.override(config, {"G.img_resolution": 16, "D.img_resolution": 16})
     new = transfer(training.start(large), [tmp_path / "D.npz"]).D
     old = files.read_networks(tmp_path / "D.npz")["D"]
     assert new.config.channels(16) == 6  # half as many channels must tell all

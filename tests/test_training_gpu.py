@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from minigan import augment, features, runs, training
+from minigan import training
 from minigan.autograd import vjp
-from minigan.expert import Expert
+from minigan.networks import reader as features
+from minigan.training import augment, step
+from minigan.training.feature_discriminator import Expert
 from tests import arrays
 from tests.arrays import get, put
 from tests.test_gpu import pytestmark  # noqa: F401  (which devices)
@@ -18,7 +20,7 @@ from tests.test_training import CONFIGS, EVERYTHING, same
 def test_steps_are_those_of_the_cpu(name):
     """The losses of the first steps.  Later ones part ways: Adam divides by small roots."""
     config = CONFIGS[name]
-    data = runs.open_data(config)
+    data = training.open_data(config)
     there, here = training.start(config).to("gpu"), training.start(config)
     for _ in range(2):
         there, mine = training.advance(config, there, data)
@@ -41,8 +43,8 @@ def test_an_experts_step_is_that_of_the_cpu():
     real, fake = (features.draw(features.people(4, rng), rng) for _ in range(2))
     here, there = start, start.to("gpu")
     for _ in range(2):
-        here, expected = training._learn_expert(CONFIGS["tiny"], here, real, fake)
-        there, got = training._learn_expert(CONFIGS["tiny"], there, put(real), put(fake))
+        here, expected = step._learn_expert(CONFIGS["tiny"], here, real, fake)
+        there, got = step._learn_expert(CONFIGS["tiny"], there, put(real), put(fake))
         assert got == pytest.approx(expected, rel=1e-4)
     for key, value in here.expert.params.items():
         assert np.abs(get(there.expert.params[key]) - value).max() < 1e-3, key
@@ -61,14 +63,14 @@ def test_augmentation_is_that_of_the_cpu():
 
 
 def test_a_run_stops_resumes_and_ends_the_same(tmp_path):
-    whole = runs.train(EVERYTHING, tmp_path / "whole", device="gpu").to("cpu")
+    whole = training.train(EVERYTHING, tmp_path / "whole", device="gpu").to("cpu")
     short = dataclasses.replace(EVERYTHING, kimg=0.016)
-    runs.train(short, tmp_path / "parts", device="gpu")
-    parts = runs.train(EVERYTHING, tmp_path / "parts", resume=True, device="gpu").to("cpu")
+    training.train(short, tmp_path / "parts", device="gpu")
+    parts = training.train(EVERYTHING, tmp_path / "parts", resume=True, device="gpu").to("cpu")
     same(whole, parts)
-    saved, _ = runs.restore(tmp_path / "parts" / "checkpoint.npz", EVERYTHING)
+    saved, _ = training.restore(tmp_path / "parts" / "checkpoint.npz", EVERYTHING)
     same(saved, parts)  # the file holds NumPy arrays: the CPU can go on from it
-    runs.train(dataclasses.replace(EVERYTHING, kimg=0.044), tmp_path / "parts", resume=True)
+    training.train(dataclasses.replace(EVERYTHING, kimg=0.044), tmp_path / "parts", resume=True)
 
 
 def test_it_comes_apart_in_words():
@@ -78,17 +80,17 @@ def test_it_comes_apart_in_words():
     broken = state.D.params | {"b8.conv0.weight": weight * float("nan")}
     state = dataclasses.replace(state, D=state.D.replace(params=broken))
     with pytest.raises(training.Diverged, match="not finite first at b8.conv0"):
-        training.advance(config, state, runs.open_data(config))
+        training.advance(config, state, training.open_data(config))
 
 
 def test_the_cpu_waits_seldom():
     """Some looks at a loss and at what is finite; not one for each parameter."""
     if arrays.current != "emulator":
         pytest.skip("only the stand-in counts")
-    from emulator.cupy import settings
+    from minigan.ops.gpu.emulator.cupy import settings
 
     config = CONFIGS["tiny"]
-    data, state = runs.open_data(config), training.start(config).to("gpu")
+    data, state = training.open_data(config), training.start(config).to("gpu")
     state, _ = training.advance(config, state, data)
     settings.syncs = 0
     training.advance(config, state, data)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import minigan
-from minigan import generate, layers, show, toy
+from minigan import latents, layers, show, toy
 from minigan.data.images import grid, to_uint8
 from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.show import canvas, live, svg, walks, widgets
@@ -40,7 +40,7 @@ def tiles(view, columns, side):
 
 
 def z_of(G, *seeds):
-    return np.concatenate([generate.latent(seed, G.z_dim) for seed in seeds])
+    return np.concatenate([latents.from_seed(seed, G.z_dim) for seed in seeds])
 
 
 # ---- what each shows -----------------------------------------------------------------------------

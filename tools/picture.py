@@ -4,8 +4,9 @@ import pathlib
 
 import numpy as np
 
-from minigan import show, toy, toy_training
+from minigan import show, toy
 from minigan.show.figures import png
+from minigan.toy import training as toy_training
 
 LATENTS = 7
 PSIS = [-1.0, -0.5, 0.0, 0.5, 1.0]

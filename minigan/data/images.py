@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 
-from minigan.reading import Budget, shown
+from minigan.files.reading import Budget, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
@@ -380,7 +380,7 @@ def write_png(path, picture):
     """uint8 [H, W, 3], or 4 of RGBA, to a PNG file, at once or not at all."""
     from PIL import Image
 
-    from minigan.files import replacing
+    from minigan.atomic import replacing
 
     with replacing(path) as file:
         Image.fromarray(picture).save(file, "png")

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minigan.ops.cpu.jit import kernel
+from minigan.ops.cpu.runtime.compile import kernel
 
 # The columns of the table `pose`: numbers that shape the drawing …
 YAW, PITCH, HEAD, SMILE, OPEN, EYE, BROW, AGE, LIGHT = range(9)

@@ -87,7 +87,7 @@ def draw(factors, resolution, noise_seed=None):
     lengths that do not agree.
     """
     from minigan.data import painting  # compiles, on first use
-    from minigan.ops.cpu.team import share
+    from minigan.ops.cpu.runtime.threads import share
 
     if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 4:
         raise ValueError(f"draw: resolution is {resolution!r}; expected a whole number from 4")

@@ -92,7 +92,7 @@ def release(solutions, exercises, check=False):
 
 # What a student gets: the package, the lessons and what they need, the exercises; no solutions,
 # mutants or tests.
-_STUDENT = ("minigan", "notebooks", "exercises", "emulator", "docs", "README.md", "LICENSE",
+_STUDENT = ("minigan", "notebooks", "exercises", "docs", "README.md", "LICENSE",
             "Makefile", "pyproject.toml", "environment.yml")  # fmt: skip
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.egg-info")
 

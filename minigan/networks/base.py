@@ -11,10 +11,10 @@ import typing
 
 import numpy as np
 
-from minigan import toy
+from minigan import networks, toy
 from minigan.autograd.variable import Variable, plain
 from minigan.device import on_gpu, with_arrays_on
-from minigan.reading import Refused, shown
+from minigan.files.reading import Refused, shown
 
 
 class Sized:
@@ -50,7 +50,7 @@ class Sized:
 
     def build(self, rng):
         """Its network with fresh weights, float32.  rng: numpy.random.Generator."""
-        return self.network.init(self, rng)
+        return networks.class_for(self).init(self, rng)
 
 
 class Mapping:
@@ -214,10 +214,6 @@ def filled(fresh, params, buffers, budget, unfit):
 
 
 class _Network:
-    def __init_subclass__(cls):
-        if "config_class" in vars(cls):  # a paper's own class: what its configuration builds
-            cls.config_class.network = cls
-
     def replace(self, **changes):
         """A copy with another config, params or buffers."""
         return dataclasses.replace(self, **changes)

@@ -4,7 +4,7 @@ The order within a layer is that of the authors' code: convolution → blur → 
 ReLU → AdaIN.  √2 is part of the weights' scale here, not of the activation as from StyleGAN2 on.
 Parameters are named as StyleGAN2's.
 
-Read first: `toy.py`, which is this in one dimension.  Read next: `stylegan2.py`.
+Read first: `toy/model.py`, which is this in one dimension.  Read next: `stylegan2.py`.
 Not here: the fused up- and downsampling of large images, which computes the same.
 """
 

@@ -3,7 +3,7 @@
 Read §2 of the paper beside `synthesis_layer`, and Fig. 7 beside `synthesis` and `discriminate`.
 Everything follows NVIDIA's PyTorch version (with ADA): names, sizes, the order of operations.
 
-Read first: `toy.py`, `layers.modulated_conv2d`.  Read next: `training.py`.
+Read first: `toy/model.py`, `layers.modulated_conv2d`.  Read next: `training/step.py`.
 Not here: half precision, which changes nothing but the rounding.
 """
 

@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from minigan import filters, layers, toy
+from minigan import filters, layers, networks, toy
 from minigan.layers import dense
 from minigan.networks import base, stylegan2
 from minigan.ops import bias_act, conv2d, filtered_lrelu
@@ -100,7 +100,7 @@ class Config:
 
     def build(self, rng):
         """Its network with fresh weights, float32.  rng: numpy.random.Generator."""
-        return self.network.init(self, rng)
+        return networks.class_for(self).init(self, rng)
 
 
 # ---- the schedule --------------------------------------------------------------------------------

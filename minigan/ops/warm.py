@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from minigan import ops
 from minigan.autograd import vjp
-from minigan.quiet import quiet
+from minigan.progress import quiet
 
 
 def warm(everything=False):

@@ -2,7 +2,7 @@
 
     show.canvas_slider(G)      show.canvas_slider({"StyleGAN2": G2, "StyleGAN3": G3})
 
-Read first: `live.py`, `equivariance.py`.
+Read first: `live.py`, `evaluation/equivariance.py`.
 """
 
 import functools
@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from minigan import equivariance
+from minigan.evaluation import equivariance
 from minigan.show import live
 
 _LONGEST = 0.5  # of the canvas

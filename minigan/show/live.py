@@ -21,8 +21,9 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from minigan import generate, toy
+from minigan import toy
 from minigan.data.images import grid
+from minigan.latents import from_seed, parse_range
 from minigan.show import svg
 
 _STYLE = """<style>
@@ -274,7 +275,7 @@ def check_number(who, name, value, low, high, whole=False):
 def seeds(name, text, most):
     """ "1, 2-4" -> [1, 2, 3, 4]: one to `most` seeds.  Raises: ValueError."""
     try:
-        found = generate.parse_range(str(text))
+        found = parse_range(str(text))
     except ValueError:
         found = []
     if not 1 <= len(found) <= most or max(found) >= 2**32:
@@ -287,4 +288,4 @@ def seeds(name, text, most):
 
 def latents(G, numbers):
     """z [N, z_dim], float32: a row for each seed, the one that NVIDIA's scripts would draw."""
-    return np.concatenate([generate.latent(seed, G.z_dim) for seed in numbers])
+    return np.concatenate([from_seed(seed, G.z_dim) for seed in numbers])

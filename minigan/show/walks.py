@@ -14,9 +14,9 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from minigan import files
+from minigan import atomic
 from minigan.data.images import to_uint8
-from minigan.metrics import slerp
+from minigan.latents import slerp
 from minigan.show import live, svg
 
 
@@ -124,7 +124,7 @@ def _film(both, side=256):
 def write_gif(path, film, seconds=0.08):
     """film uint8 [frames, H, W, 3] as an animated GIF, at once or not at all."""
     first, *rest = (Image.fromarray(frame) for frame in film)
-    with files.replacing(path) as file:
+    with atomic.replacing(path) as file:
         first.save(file, "gif", save_all=True, append_images=rest, duration=1000 * seconds, loop=0)
 
 

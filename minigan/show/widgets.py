@@ -13,9 +13,10 @@ import functools
 import ipywidgets
 import numpy as np
 
+from minigan.latents import truncate
 from minigan.networks import stylegan3
 from minigan.show import live, svg
-from minigan.toy import check_array, truncate
+from minigan.toy import check_array
 
 _CLOUD = 400  # latents that show where styles usually lie
 

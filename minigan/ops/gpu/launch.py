@@ -27,8 +27,8 @@ PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0,
 def source(file):
     """The CUDA C++ of a file, with what it shares with others in front."""
     shared = ["common.cuh"]
-    shared += ["conv.cuh"] * file.startswith("conv_") + ["tensor.cuh"] * ("tensor" in file)
-    shared += ["resample.cuh"] * (file in ("resample", "filtered_lrelu"))
+    shared += ["conv2d.cuh"] * file.startswith("conv2d_") + ["tensor.cuh"] * ("tensor" in file)
+    shared += ["upfirdn2d.cuh"] * (file in ("upfirdn2d", "filtered_lrelu"))
     return "\n".join((FOLDER / name).read_text() for name in (*shared, f"{file}.cu"))
 
 

@@ -1,0 +1,1 @@
+"""The command `minigan`: one file for each group of commands; parsing only."""

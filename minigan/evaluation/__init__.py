@@ -1,0 +1,1 @@
+"""What generators do, measured: distances, equivariance, variance, and all of it in tables."""
