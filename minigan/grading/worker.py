@@ -60,14 +60,15 @@ def _copy(source, target):
 
 
 def _refuse(*args, **kwargs):
+    """Its code stands in for a guarded function's, so it uses no name of this module."""
     raise PermissionError("write this one yourself: the package has it")
 
 
 class Answers:
     """Guards around package functions, each of which refuses while its name is in `blocked`.
 
-    The function behind a guard then refuses, too, however the student's code has come by it, and so
-    does all of this, for good, in a process that the student's code has forked.
+    The function behind a guard then refuses, too, however the student's code has come by it.  In a
+    process that the student's code forks, all of them refuse for good.
     """
 
     def __init__(self):
