@@ -300,6 +300,15 @@ CODE = {
     "wraps the answer": (0, 1, "write this one yourself", body("from minigan import toy", "return toy.pixel_norm(z)")),
     "wraps the answer under another name": (0, 1, "write this one yourself", "from minigan.toy import pixel_norm as theirs\n" + body("return theirs(z)")),
     "is the answer": (0, 1, "write this one yourself", "from minigan.toy import pixel_norm"),
+    "takes the answer out of its guard": (0, 1, "write this one yourself", "from minigan import toy\n" + body(
+        "guard = toy.pixel_norm", "return guard.__closure__[guard.__code__.co_freevars.index('function')].cell_contents(z)")),
+    "finds the answer in memory": (0, 1, "write this one yourself", body(
+        "import gc, types", "known = [f for f in gc.get_objects() if type(f) is types.FunctionType and f.__module__ == 'minigan.toy']",
+        "return [f for f in known if f.__name__ == 'pixel_norm'][0](z)")),
+    "unlocks the answer": (0, 1, "write this one yourself", body(
+        "import gc", "from minigan import toy", "[o for o in gc.get_objects() if type(o).__name__ == 'Answers'][0].blocked.clear()", "return toy.pixel_norm(z)")),
+    "asks another process": (0, 1, "write this one yourself",
+        "import multiprocessing\nfrom minigan import toy\n\n\ndef ask(z):\n    return toy.pixel_norm(z)\n\n\npool = multiprocessing.get_context('fork').Pool(1)\n" + body("return pool.apply(ask, (z,))")),
     "reads another's": (0, 1, "", if_it_works("open('{folder}/a good one/{name}.ipynb').read()")),
     "reads the solution": (0, 1, "", if_it_works("open('{root}/solutions/{name}.ipynb').read()")),
     "lists the class": (0, 1, "", if_it_works("import os", "os.listdir('{folder}')")),

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -334,6 +335,28 @@ def test_an_answer_kept_by_an_earlier_cell_is_guarded_too():
     for grade_id in ("pixel_norm_visible", "pixel_norm_graded"):
         assert outcomes[grade_id]["earned"] == 0
         assert "write this one yourself" in outcomes[grade_id]["feedback"]
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize(
+    "name", [name for name, row in bad.CODE.items() if row[2] == "write this one yourself"]
+)
+def test_an_answer_refuses_however_it_is_reached(name):
+    """And works again where the package may be used: a second task calls it."""
+    twice = "from minigan import toy\n\n\ndef twice(x):\n    return 2 * toy.pixel_norm(x[None])[0]"
+    handed_in = submission.parse(nbformat.writes(bad.notebook(bad.CODE[name][3], twice)).encode())
+    *norm, last = grade.grade(grade.Exercise(bad.NAME, bad.exercise()), handed_in)
+    assert all("write this one yourself" in outcome["feedback"] for outcome in norm)
+    assert last["feedback"] == ""
+
+
+def test_a_file_that_is_gone_while_the_package_is_copied_is_no_matter(tmp_path, monkeypatch):
+    """A cache that another process writes has files that are renamed; here, a link to nothing."""
+    shutil.copytree(sandbox.PACKAGE, tmp_path / "minigan")
+    (tmp_path / "minigan" / "gone.tmp").symlink_to("nothing")
+    monkeypatch.setattr(sandbox, "PACKAGE", tmp_path / "minigan")
+    with contextlib.closing(kernel.Kernel(sandbox.Limits(cell=60))) as box:
+        box.define("import minigan")
 
 
 def test_lost_points_have_words():

@@ -32,7 +32,7 @@ def confine(limits):
     is not root: in a user namespace of its own, or (`uid`) one that root has chosen.
     """
     if limits.get("package"):
-        shutil.copytree(limits["package"], "/scratch/course/minigan")
+        shutil.copytree(limits["package"], "/scratch/course/minigan", copy_function=_copy)
         sys.path.insert(0, "/scratch/course")
     if "uid" in limits:  # started by root
         for folder, _, names in os.walk("/scratch"):
@@ -52,19 +52,45 @@ def confine(limits):
             resource.setrlimit(getattr(resource, name), (most, most))
 
 
+def _copy(source, target):
+    """Copy a file, unless it is gone: what another process writes to a cache has a temporary name
+    until it is whole."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def _refuse(*args, **kwargs):
+    """Its code stands in for a guarded function's, so it uses no name of this module."""
+    raise PermissionError("write this one yourself: the package has it")
+
+
 class Answers:
-    """Guards around package functions, each of which refuses while its name is in `blocked`."""
+    """Guards around package functions, each of which refuses while its name is in `blocked`.
+
+    The function behind a guard then refuses, too, however the student's code has come by it.  In a
+    process that the student's code forks, all of them refuse for good.
+    """
 
     def __init__(self):
-        self.blocked, self.known = set(), set()
+        self.blocked, self.known = set(), {}  # known: name -> the function, and its code
+        if hasattr(os, "register_at_fork"):  # not on Windows
+            os.register_at_fork(after_in_child=lambda: self.block(self.known))
+
+    def block(self, names):
+        """From now on these refuse, and no others.  names: dotted, of guarded functions."""
+        self.blocked = set(names)
+        for dotted, (function, code) in self.known.items():
+            if code is not None:
+                refusing = _refuse.__code__.replace(co_freevars=code.co_freevars)
+                function.__code__ = refusing if dotted in self.blocked else code
 
     def guard(self, dotted):
         """Put a guard where the function is, and wherever else a loaded module refers to it."""
         if dotted in self.known:
             return
-        self.known.add(dotted)
         owner, name = _find(dotted)
         function = getattr(owner, name)
+        self.known[dotted] = function, getattr(function, "__code__", None)
 
         def guarded(*args, **kwargs):
             if dotted in self.blocked:
@@ -170,12 +196,12 @@ class Worker:
         if message["call"] not in self.shell.user_ns:
             raise NameError(f"name {message['call']!r} is not defined", name=message["call"])
         function = self.shell.user_ns[message["call"]]
-        self.answers.blocked = set(message["answers"])
+        self.answers.block(message["answers"])
         try:
             with np.errstate(**message["errstate"]):
                 result = function(*args, **kwargs)
         finally:
-            self.answers.blocked = set()
+            self.answers.block(())
         packer = wire.Packer(known)
         changes = [
             [number, wire.state(value) if isinstance(value, np.random.Generator) else None]
