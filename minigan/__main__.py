@@ -118,7 +118,7 @@ def add_model_commands(commands):
     export.add_argument("--run", required=True, help="the run's folder")
     export.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")
     imitate = commands.add_parser("imitate", help="a StyleGAN3 that learns another's pictures")
-    imitate.add_argument("--config", default="portraits32-2021", help="a preset of runs.py")
+    imitate.add_argument("--config", default="portraits32-2021", help="a preset")
     imitate.add_argument("--teacher", default="portraits32", help="a file, or a shipped name")
     imitate.add_argument(
         "--kimg", type=positive, default=50, help="thousands of pictures to imitate"
@@ -143,7 +143,7 @@ def imitate(args):
 
     check_out(args.out)
     config, teacher = training.preset(args.config).G, files.load(args.teacher)
-    _, error = distill.imitate(config, teacher, args.kimg, args.out, args.lr, args.seed)
+    _, error = distill.distill(config, teacher, args.kimg, args.out, args.lr, args.seed)
     print(f"mean squared difference of the last 800 pictures: {error:.5f}")
 
 
@@ -240,9 +240,7 @@ def main():
         )
         action.add_argument("--out", default=f"notebooks/results/{table}.csv")
     train = commands.add_parser("train", help="train a generator and its discriminator")
-    train.add_argument(
-        "--config", help="a preset of runs.py (portraits32); on resuming, the checkpoint's"
-    )
+    train.add_argument("--config", help="a preset (portraits32); on resuming, the checkpoint's")
     train.add_argument("--data", help="a folder or a zip of pictures, instead of drawn portraits")
     train.add_argument("--outdir", required=True, help="where checkpoints, grids and the log go")
     train.add_argument(

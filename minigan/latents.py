@@ -57,3 +57,13 @@ def slerp(a, b, t):
     across = b - cosine * a
     across = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-300)
     return a * np.cos(angle) + across * np.sin(angle)
+
+
+def samples(G, seed: int, n: int = 64, psi: float = 1) -> np.ndarray:
+    """G's images of n latents that depend on the seed alone, [n, C, R, R]; labels, if it has any,
+    in turn."""
+    rng = np.random.default_rng([seed, 1 << 60])
+    z = rng.standard_normal((n, G.z_dim), np.float32)
+    c = np.eye(G.c_dim, dtype=np.float32)[np.arange(n) % G.c_dim] if G.c_dim else None
+    parts = [slice(i, i + 16) for i in range(0, n, 16)]
+    return np.concatenate([G(z[s], None if c is None else c[s], psi) for s in parts])

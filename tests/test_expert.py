@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from minigan import files, training
+from minigan.data.stream import open_data
 from minigan.evaluation.measure import _auc
 from minigan.networks import reader as features
 from minigan.networks import stylegan2
 from minigan.training import step
 from minigan.training.config import Config
-from minigan.training.feature_discriminator import Expert
+from minigan.training.feature_discriminator import FeatureDiscriminator
 
 SMALL = {"img_resolution": 32, "channel_base": 64, "channel_max": 8}
 TINY = Config(
@@ -23,7 +24,7 @@ TINY = Config(
 
 def expert(name="factors"):
     f = features.load(name)
-    return Expert.init(f.config, np.random.default_rng(0), f)
+    return FeatureDiscriminator.init(f.config, np.random.default_rng(0), f)
 
 
 def test_it_looks_through_the_network_it_is_given(rng):
@@ -55,7 +56,7 @@ def test_it_finds_smiles_that_are_missing(rng):
         all_of_them, serious = features.people(32, rng), features.people(32, rng)
         serious["smile"] = np.zeros(32, np.float32)
         real, fake = features.draw(all_of_them, rng), features.draw(serious, rng)
-        state, loss = step._learn_expert(config, state, real, fake)
+        state, loss = step._learn_feature_discriminator(config, state, real, fake)
     people = features.people(1000, rng)
     logits = state.expert(features.draw(people, rng))[:, 0]
     smiles = np.abs(people["smile"]) > 0.5
@@ -68,7 +69,7 @@ def test_it_finds_smiles_that_are_missing(rng):
 def test_its_word_counts_in_gs_loss(weight):
     """At first it says 0: that adds weight · log 2, and leaves G's step as it is without it.  After
     that step it has something to say, and G moves elsewhere."""
-    data = training.open_data(TINY)
+    data = open_data(TINY)
     config = dataclasses.replace(TINY, expert="identity", expert_weight=weight)
     alone, stats_alone = training.advance(TINY, training.start(TINY), data)
     state, stats = training.advance(config, training.start(config), data)
@@ -84,7 +85,7 @@ def test_its_word_counts_in_gs_loss(weight):
 
 def test_an_ordinary_logistic_run_can_have_one():
     config = dataclasses.replace(TINY, expert="identity", loss="logistic", augment="bg")
-    state, stats = training.advance(config, training.start(config), training.open_data(config))
+    state, stats = training.advance(config, training.start(config), open_data(config))
     assert math.isfinite(stats["expert_loss"]) and state.expert.params["out.weight"].any()
 
 

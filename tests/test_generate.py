@@ -11,7 +11,8 @@ from minigan.cli import pictures
 from minigan.data import images
 from minigan.networks import stylegan2
 
-from .test_training import G2, command, quiet  # noqa: F401
+from .test_training import G2, quiet  # noqa: F401
+from .test_training_loop import command
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from minigan.data import portraits
+from minigan.data.stream import BatchedPortraits, Portraits, open_data
 from minigan.evaluation import measure
 from minigan.networks import reader as features
-from minigan.training.loop import BatchedPortraits, Portraits
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_network_is_compared_with_the_stream_that_it_saw(tmp_path):
     networks, arrays, meta = files.read(tmp_path / "checkpoint.npz")
     data = tables._drawn(meta)
     assert type(data) is Portraits
-    np.testing.assert_array_equal(data.batch(3, 2)[0], training.open_data(TINY).batch(3, 2)[0])
+    np.testing.assert_array_equal(data.batch(3, 2)[0], open_data(TINY).batch(3, 2)[0])
     del meta["stream"]
     data = tables._drawn(meta)
     rng = np.random.default_rng([TINY.seed, 1 << 61, 4])

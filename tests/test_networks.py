@@ -16,7 +16,7 @@ from minigan.data import portraits
 from minigan.experiments import texture_sticking
 from minigan.networks import NETWORKS, base, stylegan1, stylegan2, stylegan3
 from minigan.networks import reader as features
-from minigan.training.feature_discriminator import Expert
+from minigan.training.feature_discriminator import FeatureDiscriminator
 
 TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
 MAPPING1 = stylegan1.MappingConfig(num_layers=2, lr_multiplier=0.1)
@@ -299,7 +299,7 @@ def every_kind(rng):
     configs = [G_CONFIGS[i] for i in (0, 2, 5)] + [D_CONFIGS[0], D_CONFIGS[3]]
     return [config.build(rng) for config in configs] + [
         cls.init(config, rng) for cls, config in (
-            (features.Network, small), (Expert, small),
+            (features.Network, small), (FeatureDiscriminator, small),
             (toy.Generator, one), (toy.Discriminator, one),
         )
     ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minigan import __main__ as command_line
-from minigan import show, toy
+from minigan import progress, show, toy
 from minigan.data import portraits
 from minigan.ops import warm
 from minigan.ops.cpu.runtime import compile as jit
@@ -66,6 +66,7 @@ def test_no_layer_imports_a_higher_one(path):
             assert own == "show" or (top, path.name) == ("IPython", "worker.py")
         if top in ("pytest", "nbformat"):
             assert own == "grading"
+        assert top != "tqdm" or inside == "progress.py"
         assert top != "cupy"  # nobody but device.cupy(), when it is asked for
 
 
@@ -93,6 +94,8 @@ def test_one_variable_silences_all_in_one_way(monkeypatch):
         if value is not None:
             monkeypatch.setenv("MINIGAN_QUIET", value)
         assert quiet() is silent
+        with progress.bar(range(3), "three") as bar:
+            assert bar.disable is silent and list(bar) == [0, 1, 2]
         notice = jit._Notice(wait=60)
         notice.on_start(None)
         assert (notice.timer is None) is silent
@@ -103,7 +106,8 @@ def test_one_variable_silences_all_in_one_way(monkeypatch):
 
 def test_import_is_light():
     code = (
-        "import sys, minigan; print([m for m in sys.modules if m in ('numpy', 'numba', 'scipy')])"
+        "import sys, minigan, minigan.progress; "
+        "print([m for m in sys.modules if m in ('numpy', 'numba', 'scipy', 'tqdm')])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minigan import autograd, training
+from minigan.data.stream import open_data
 from minigan.training import augment
 from tests.test_stylegan2 import LOSS, loss_inputs, official_epsilon  # noqa: F401
 from tests.test_training import TINY, recorded
@@ -65,7 +66,7 @@ def test_r1_takes_the_slope_at_the_images_themselves(monkeypatch, how, interval)
     monkeypatch.setattr(
         augment, "augment", lambda x, *_: np.reshape(np.reshape(x, (-1, size)) @ mixes, x.shape)
     )
-    state, data = training.start(config), training.open_data(config)
+    state, data = training.start(config), open_data(config)
     grads, stats = r1_gradient(monkeypatch, config, state, data)
     real, _ = data.batch(0, 4)
     sigma = config.blur_sigma

@@ -62,7 +62,7 @@ def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
     teacher = stylegan2.Config(**SMALL, mapping_kwargs=TWO).build(np.random.default_rng(0))
     errors = []
     for kimg in (0.08, 1.0):
-        pupil, error = distill.imitate(PUPIL, teacher, kimg, tmp_path / "pupil.npz")
+        pupil, error = distill.distill(PUPIL, teacher, kimg, tmp_path / "pupil.npz")
         errors.append(error)
     assert errors[1] < 0.5 * errors[0]
     z = np.random.default_rng(1).standard_normal((3, 4), np.float32)
@@ -71,7 +71,7 @@ def test_a_pupil_learns_what_its_teacher_draws(tmp_path, monkeypatch):
     assert len(magnitudes) == 4 and all(0 < v != 1 for v in magnitudes)
     read = minigan.load(tmp_path / "pupil.npz")
     np.testing.assert_array_equal(read(z), pupil(z))
-    again, _ = distill.imitate(PUPIL, teacher, 1.0, tmp_path / "again.npz")
+    again, _ = distill.distill(PUPIL, teacher, 1.0, tmp_path / "again.npz")
     np.testing.assert_array_equal(again(z), pupil(z))
 
 
@@ -95,7 +95,7 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path):
         *((PUPIL, other, "mapping network is .*; expected as config's, ") for other in others),
     ):
         with pytest.raises(ValueError, match=message):
-            distill.imitate(config, teacher, 0.01, tmp_path / "pupil.npz")
+            distill.distill(config, teacher, 0.01, tmp_path / "pupil.npz")
     assert not list(tmp_path.iterdir())
 
 

@@ -10,7 +10,7 @@ import scipy.signal
 
 from minigan import autograd, toy
 from minigan.data import signals
-from minigan.evaluation import metrics
+from minigan.evaluation import metrics, variance
 from minigan.experiments import style_mixing, styles_or_concatenation
 from minigan.latents import style_mix
 from minigan.toy import training as toy_training
@@ -339,7 +339,7 @@ def test_variance_split_books_an_interaction_as_such(rng):
         def synthesis(self, ws, noise_mode="const", rng=None):
             return ws * (rng or np.random.default_rng(0)).standard_normal((len(ws), 1, 1))
 
-    split = metrics.variance_split(Product({}), rng, n=40_000)
+    split = variance.variance_split(Product({}), rng, n=40_000)
     assert split["w"] == pytest.approx(0, abs=0.05) == split["noise"]
     assert split["both"] == pytest.approx(1, abs=0.08)
 
@@ -362,7 +362,7 @@ def test_variance_split_of_a_known_generator(rng):
             return (3 * ws[:, 0] + 4 * noise)[:, None]
 
     G = Known({"synthesis.b4.noise_const": np.zeros(2)})
-    split = metrics.variance_split(G, rng, n=20_000)
+    split = variance.variance_split(G, rng, n=20_000)
     assert split["w"] == pytest.approx(9 / 25, abs=0.02)
     assert split["noise"] == pytest.approx(16 / 25, abs=0.02)
     assert split["both"] == pytest.approx(0, abs=0.03)

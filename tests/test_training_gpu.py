@@ -7,9 +7,10 @@ import pytest
 
 from minigan import training
 from minigan.autograd import vjp
+from minigan.data.stream import open_data
 from minigan.networks import reader as features
 from minigan.training import augment, step
-from minigan.training.feature_discriminator import Expert
+from minigan.training.feature_discriminator import FeatureDiscriminator
 from tests import arrays
 from tests.arrays import get, put
 from tests.test_gpu import pytestmark  # noqa: F401  (which devices)
@@ -20,7 +21,7 @@ from tests.test_training import CONFIGS, EVERYTHING, same
 def test_steps_are_those_of_the_cpu(name):
     """The losses of the first steps.  Later ones part ways: Adam divides by small roots."""
     config = CONFIGS[name]
-    data = training.open_data(config)
+    data = open_data(config)
     there, here = training.start(config).to("gpu"), training.start(config)
     for _ in range(2):
         there, mine = training.advance(config, there, data)
@@ -34,7 +35,7 @@ def test_steps_are_those_of_the_cpu(name):
 def test_an_experts_step_is_that_of_the_cpu():
     """With small eyes: a whole step of 32² networks takes the emulator minutes."""
     config = features.Config(channels=(2, 2, 2, 2), features=4)
-    mine = Expert.init(config, np.random.default_rng(0))
+    mine = FeatureDiscriminator.init(config, np.random.default_rng(0))
     start = training.start(CONFIGS["tiny"])
     start = dataclasses.replace(
         start, expert=mine, expert_adam=CONFIGS["tiny"].expert_adam.init(mine.params)
@@ -43,8 +44,8 @@ def test_an_experts_step_is_that_of_the_cpu():
     real, fake = (features.draw(features.people(4, rng), rng) for _ in range(2))
     here, there = start, start.to("gpu")
     for _ in range(2):
-        here, expected = step._learn_expert(CONFIGS["tiny"], here, real, fake)
-        there, got = step._learn_expert(CONFIGS["tiny"], there, put(real), put(fake))
+        here, expected = step._learn_feature_discriminator(CONFIGS["tiny"], here, real, fake)
+        there, got = step._learn_feature_discriminator(CONFIGS["tiny"], there, put(real), put(fake))
         assert got == pytest.approx(expected, rel=1e-4)
     for key, value in here.expert.params.items():
         assert np.abs(get(there.expert.params[key]) - value).max() < 1e-3, key
@@ -80,7 +81,7 @@ def test_it_comes_apart_in_words():
     broken = state.D.params | {"b8.conv0.weight": weight * float("nan")}
     state = dataclasses.replace(state, D=state.D.replace(params=broken))
     with pytest.raises(training.Diverged, match="not finite first at b8.conv0"):
-        training.advance(config, state, training.open_data(config))
+        training.advance(config, state, open_data(config))
 
 
 def test_the_cpu_waits_seldom():
@@ -90,7 +91,7 @@ def test_the_cpu_waits_seldom():
     from minigan.ops.gpu.emulator.cupy import settings
 
     config = CONFIGS["tiny"]
-    data, state = training.open_data(config), training.start(config).to("gpu")
+    data, state = open_data(config), training.start(config).to("gpu")
     state, _ = training.advance(config, state, data)
     settings.syncs = 0
     training.advance(config, state, data)

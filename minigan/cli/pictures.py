@@ -6,11 +6,9 @@ Read first: `latents.py`.
 import pathlib
 
 import numpy as np
-from tqdm import tqdm
 
-from minigan import files, latents
+from minigan import files, latents, progress
 from minigan.data.images import grid, write_png
-from minigan.progress import quiet
 
 
 def _label(G, label):
@@ -40,14 +38,10 @@ def _opened(network, outdir):
     return G, outdir
 
 
-def _bar(items, text):
-    return tqdm(items, desc=text, disable=quiet())
-
-
 def generate(network, seeds, outdir, psi=1.0, label=None, noise_mode="const"):
     """outdir/seed0000.png, … of a network file.  Raises: as `files.load` and the generator."""
     G, outdir = _opened(network, outdir)
-    for seed in _bar(seeds, "pictures"):
+    for seed in progress.bar(seeds, "pictures"):
         img = _image(G, _styles(G, seed, label, psi), noise_mode, seed)
         write_png(outdir / f"seed{seed:04d}.png", grid(img, 1))
 
@@ -62,7 +56,7 @@ def style_mix(network, rows, cols, outdir, styles=None, psi=1.0, label=None, noi
     ws = {seed: _styles(G, seed, label, psi) for seed in dict.fromkeys(rows + cols)}
     plain = {seed: _image(G, w, noise_mode, seed) for seed, w in ws.items()}
     pictures = [np.ones_like(plain[rows[0]])] + [plain[col] for col in cols]
-    for row in _bar(rows, "rows"):
+    for row in progress.bar(rows, "rows"):
         pictures.append(plain[row])
         for col in cols:
             mixed = np.array(ws[row])
@@ -83,6 +77,6 @@ def interpolate(network, seeds, outdir, frames=60, psi=1.0, label=None, noise_mo
         for start, end in zip(ws, [*ws[1:], ws[0]], strict=True)
         for i in range(frames)
     ]
-    for i, w in enumerate(_bar(path, "frames")):
+    for i, w in enumerate(progress.bar(path, "frames")):
         img = _image(G, w, noise_mode, seeds[0])
         write_png(outdir / f"frame{i:05d}.png", grid(img, 1))

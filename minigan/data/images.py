@@ -16,6 +16,7 @@ import zipfile
 
 import numpy as np
 
+from minigan import atomic
 from minigan.files.reading import Budget, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -380,7 +381,5 @@ def write_png(path, picture):
     """uint8 [H, W, 3], or 4 of RGBA, to a PNG file, at once or not at all."""
     from PIL import Image
 
-    from minigan.atomic import replacing
-
-    with replacing(path) as file:
+    with atomic.replacing(path) as file:
         Image.fromarray(picture).save(file, "png")

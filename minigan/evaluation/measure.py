@@ -208,7 +208,7 @@ def memorised(G, data, images_seen, n=500, others=20_000, seed=0):
     that G was trained on last, and to the nearest of as many drawn afresh; of fakes, and of new
     drawings.
 
-    data: as `runs.open_data`'s: batch(position, n), whose pictures 0 … images_seen − 1 G has seen.
+    data: as `stream.open_data`'s: batch(position, n), whose images 0 … images_seen − 1 G has seen.
     Returns {"trained on": (fakes, drawings), "never seen": (fakes, drawings), "others": how many
     there are of either}.  If the fakes are nearer to what G was trained on, it has memorised.
     """

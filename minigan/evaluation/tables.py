@@ -14,9 +14,9 @@ import pathlib
 
 import numpy as np
 
-from minigan import atomic, device, files, show, training
-from minigan.data import images, portraits
-from minigan.evaluation import measure, metrics
+from minigan import atomic, device, files, latents, show
+from minigan.data import images, portraits, stream
+from minigan.evaluation import measure, variance
 from minigan.evaluation.measure import SEEDS, N
 from minigan.networks import reader as features
 
@@ -91,14 +91,14 @@ def _drawn(made):
     if config["data"] != "portraits":
         return None
     resolution, seed = config["G"]["img_resolution"], config["seed"]
-    if made.get("stream") == training.BY_NUMBER:
-        return training.Portraits(resolution, seed)
-    return training.BatchedPortraits(resolution, seed, config["batch"])  # the older networks
+    if made.get("stream") == stream.BY_NUMBER:
+        return stream.Portraits(resolution, seed)
+    return stream.BatchedPortraits(resolution, seed, config["batch"])  # the older networks
 
 
 def _generator_card(name, G, made, path):
     config, log = made["config"], made["log"]
-    fakes = [training.samples(G, config["seed"], psi=psi) for psi in (0.7, 1.0)]
+    fakes = [latents.samples(G, config["seed"], psi=psi) for psi in (0.7, 1.0)]
     for psi, pictures in zip(("07", "10"), fakes, strict=True):
         images.write_png(path.with_name(f"{name}-psi{psi}.png"), images.grid(pictures, 8))
     curves = _curves(log)
@@ -233,9 +233,9 @@ def report(G, reader, data=None, images_seen=0, n=N):
     parts.append(
         table(["ψ", *map(str, found)], [["std of a pixel", *(f"{v:.3f}" for v in found.values())]])
     )
-    if not training.splits(G):
+    if not variance.splits(G):
         return "\n\n".join(parts)
-    split = metrics.variance_split(G, np.random.default_rng(0), 512)
+    split = variance.variance_split(G, np.random.default_rng(0), 512)
     w, noise, both = (f"{100 * split[k]:.1f} %" for k in ("w", "noise", "both"))
     parts.append(
         f"Of the variance at ψ = 1, w alone explains {w}, the noise alone {noise}; {both} are due "

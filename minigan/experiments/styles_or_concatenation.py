@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan import toy
 from minigan.data import signals
-from minigan.evaluation import metrics
+from minigan.evaluation import metrics, variance
 from minigan.toy import training as toy_training
 
 SAMPLES = 4096
@@ -48,7 +48,7 @@ def evaluate(G, rng):
 
     factors = signals.read(x)
     has_w = G.config.style != "concat_z"
-    split = metrics.variance_split(G, rng)
+    split = variance.variance_split(G, rng)
     return {
         "distance": distance(x, held_out),
         "floor": distance(more, held_out),

@@ -11,6 +11,7 @@ import shutil
 
 import nbformat
 
+from minigan import atomic
 from minigan.grading.cells import NOT_WRITTEN, check_of, is_solution
 
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n.*?^[ \t]*### END SOLUTION\n?", re.M | re.S)
@@ -84,9 +85,8 @@ def release(solutions, exercises, check=False):
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             stale.append(path.name)
             if not check:
-                temporary = target.with_suffix(".tmp")
-                temporary.write_text(text, encoding="utf-8")
-                os.replace(temporary, target)
+                with atomic.replacing(target, "w") as file:
+                    file.write(text)
     return stale
 
 

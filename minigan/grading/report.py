@@ -5,12 +5,12 @@ import dataclasses
 import html
 import io
 import json
-import os
 import pathlib
 import re
 
 import nbformat
 
+from minigan import atomic
 from minigan.grading.submission import content, notebook_of
 
 
@@ -87,9 +87,8 @@ def write(path, report):
     text = writer(path)(report)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", newline="")
-    os.replace(temporary, path)
+    with atomic.replacing(path, "w") as file:
+        file.write(text)
 
 
 def writer(path):
@@ -180,9 +179,8 @@ def feedback(folder, entry, row, most):
         cell.pop("id", None)  # there are none before format 4.5
     target = pathlib.Path(folder) / entry.folder / f"{entry.exercise}.ipynb"
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name("." + target.stem[:40] + ".tmp")
-    temporary.write_text(nbformat.writes(notebook), encoding="utf-8", errors="backslashreplace")
-    os.replace(temporary, target)
+    with atomic.replacing(target) as file:
+        file.write(nbformat.writes(notebook).encode("utf-8", "backslashreplace"))
 
 
 def _mark(cell, outcomes):

@@ -15,7 +15,7 @@ NETWORKS = {
     "reader.Network": "minigan.networks.reader",
     "toy.Generator": "minigan.toy.model",
     "toy.Discriminator": "minigan.toy.model",
-    "feature_discriminator.Expert": "minigan.training.feature_discriminator",
+    "feature_discriminator.FeatureDiscriminator": "minigan.training.feature_discriminator",
 }
 
 

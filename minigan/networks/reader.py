@@ -20,13 +20,11 @@ import hashlib
 import math
 
 import numpy as np
-from tqdm import tqdm
 
-from minigan import autograd, optim, toy
+from minigan import autograd, optim, progress, toy
 from minigan.data import portraits
 from minigan.layers import conv, dense
 from minigan.networks import base
-from minigan.progress import quiet
 
 SIZE = 32
 
@@ -257,7 +255,7 @@ def train(config, kimg, seed=0, batch=32, lr=0.03):
     network = Network.init(config, rng)
     params, steps = network.params, math.ceil(1000 * kimg / batch)
     state = optim.Adam(lr, (0.9, 0.99)).init(params)
-    bar = tqdm(range(steps), desc=config.task, disable=quiet())
+    bar = progress.bar(range(steps), config.task)
     for step in bar:
         if config.task == "factors":
             factors = people(batch, rng)

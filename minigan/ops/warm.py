@@ -1,11 +1,9 @@
 """Compile the kernels ahead, so that the first picture does not have to wait for them."""
 
 import numpy as np
-from tqdm import tqdm
 
-from minigan import ops
+from minigan import ops, progress
 from minigan.autograd import vjp
-from minigan.progress import quiet
 
 
 def warm(everything=False):
@@ -15,7 +13,7 @@ def warm(everything=False):
     """
     dtypes = (np.float32, np.float64) if everything else (np.float32,)
     calls = [call for dtype in dtypes for call in _calls(dtype, everything)]
-    for call in tqdm(calls, "kernels", disable=quiet()):
+    for call in progress.bar(calls, "kernels"):
         call()
 
 

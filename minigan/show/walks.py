@@ -136,7 +136,7 @@ def write_mp4(path, film, seconds=0.08):
             "MP4 needs the program ffmpeg, which is not installed; GIF does not"
         )
     _, height, width, _ = film.shape
-    with tempfile.TemporaryDirectory(dir=pathlib.Path(path).parent) as room:
+    with tempfile.TemporaryDirectory() as room:
         made = pathlib.Path(room, "walk.mp4")
         command = [ffmpeg, "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24",
                    "-s", f"{width}x{height}", "-r", f"{1 / seconds:g}", "-i", "-",
@@ -144,4 +144,5 @@ def write_mp4(path, film, seconds=0.08):
         done = subprocess.run(command, input=film.tobytes(), capture_output=True)
         if done.returncode:
             raise OSError(f"ffmpeg could not write {path}: {done.stderr.decode()[-200:]}")
-        made.replace(path)
+        with atomic.replacing(path) as file:
+            file.write(made.read_bytes())

@@ -7,11 +7,9 @@ average of G's weights, the generator one keeps, takes a small step towards them
 import dataclasses
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from minigan import autograd, latents, losses, optim, toy
+from minigan import autograd, latents, losses, optim, progress, toy
 from minigan.data import signals
-from minigan.progress import quiet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +58,7 @@ def train(config, rng, training=None, on_step=None):
     adam = optim.Adam(t.lr)
     g_state, d_state = adam.init(G.params), adam.init(D.params)
     history = []
-    for step in tqdm(range(t.steps), desc=f"toy, {config.style}", disable=quiet()):
+    for step in progress.bar(range(t.steps), f"toy, {config.style}"):
         real = signals.sample(t.batch, rng)
         z = rng.standard_normal((t.batch, config.z_dim), np.float32)
         fake = G(z, noise_mode="random", rng=rng)

@@ -14,7 +14,7 @@ from minigan.training import augment
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A training run.  `PRESETS` in runs.py are some to start from."""
+    """A training run.  `presets.PRESETS` are some to start from."""
 
     G: object = stylegan2.Config(img_resolution=32)
     D: object = stylegan2.DiscriminatorConfig(img_resolution=32)
@@ -42,7 +42,7 @@ class Config:
     ada_kimg: float = 500.0  # from p = 0 to 1
     blur_sigma: float = 0.0  # D sees images blurred by so many pixels; StyleGAN3-R has 10 …
     blur_kimg: float = 200.0  # … falling to 0 in so many kimg
-    expert: str = ""  # file of a `features.Network` through which a second D looks; see expert.py
+    expert: str = ""  # file of a `features.Network` for a second D, see feature_discriminator.py
     expert_weight: float = 0.3  # of what it says, in G's loss
     expert_lr: float = 0.01
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution

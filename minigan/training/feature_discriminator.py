@@ -9,8 +9,10 @@ it.  Frozen features are what Projected GANs judge by alone (Sauer et al. 2021, 
 here D stays beside them, as in Vision-aided GANs (Kumari et al. 2022, arXiv 2112.09130).  The slope
 of h has no penalty: f cannot grow steeper.
 
-Measure such a generator with a reader that did not teach it: distances in the teacher's own
-features would flatter it (Kynkäänniemi et al. 2023, arXiv 2203.06026).
+Measure such a generator with another reader: distances in the features that it was trained against
+would flatter it (Kynkäänniemi et al. 2023, arXiv 2203.06026).
+
+A run has one if its config names a reader's file, as `expert`.
 
 Read first: `networks/reader.py`.  Read next: `training/step.py`.
 """
@@ -26,7 +28,7 @@ from minigan.networks import reader as features
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Expert:
+class FeatureDiscriminator:
     """Images → logits.  config: f's; params: h's; buffers: f's params as "f.…", mean and std."""
 
     config: features.Config

@@ -21,7 +21,7 @@ from minigan.device import beside, moved
 from minigan.networks import reader as features
 from minigan.networks import stylegan1, stylegan3
 from minigan.training import augment
-from minigan.training.feature_discriminator import Expert
+from minigan.training.feature_discriminator import FeatureDiscriminator
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class State:
     G_ema: object  # G with averaged weights: the one to keep
     g_adam: dict
     d_adam: dict
-    expert: Expert | None = None
+    expert: FeatureDiscriminator | None = None  # a second D
     expert_adam: dict | None = None
     step: int = 0
     images: int = 0  # real ones that D has seen
@@ -65,7 +65,7 @@ class State:
 
 
 def start(config):
-    """The state before the first step.  Raises: as `features.load`, for the expert's file."""
+    """The state before the first step.  Raises: as `features.load`, for config.expert."""
     rng = np.random.default_rng([config.seed, 1 << 62])
     G, D = config.G.build(rng), config.D.build(rng)
     if config.grow:
@@ -73,7 +73,7 @@ def start(config):
     state = State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
     if config.expert:
         f = features.load(config.expert)
-        expert = Expert.init(f.config, rng, f)
+        expert = FeatureDiscriminator.init(f.config, rng, f)
         adam = config.expert_adam.init(expert.params)
         state = dataclasses.replace(state, expert=expert, expert_adam=adam)
     return state
@@ -319,11 +319,12 @@ def _d_main(config, state, data, real, c, rng):
     count = state.signs_count + logits.size
     state = dataclasses.replace(state, signs=signs, signs_count=count)
     if state.expert is not None:
-        state, stats["expert_loss"] = _learn_expert(config, state, real_seen, fake_seen)
+        seen = real_seen, fake_seen
+        state, stats["expert_loss"] = _learn_feature_discriminator(config, state, *seen)
     return state, stats
 
 
-def _learn_expert(config, state, real, fake):
+def _learn_feature_discriminator(config, state, real, fake):
     real, fake = state.expert.see(real), state.expert.see(fake)
 
     def loss(params):

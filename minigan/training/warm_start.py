@@ -1,6 +1,6 @@
 """A run begins with another's networks: of a smaller resolution, or narrower, too.
 
-    state = transfer(training.start(config), ["portraits32.npz", "portraits32-D.npz"])
+    state = warm_start(training.start(config), ["portraits32.npz", "portraits32-D.npz"])
 
 What is new adds nothing at first, so that nothing learned is lost (the idea of Net2Net, Chen et al.
 2016): the first pictures are the old ones.
@@ -10,13 +10,16 @@ Read first: `training/step.py`.  Read next: `training/loop.py`, whose `--init` t
 
 import dataclasses
 import math
+import pathlib
 import shlex
+from collections.abc import Iterable
 
 import numpy as np
 import scipy.linalg
 
 from minigan import files
 from minigan.networks import base, stylegan2, stylegan3
+from minigan.training.step import State
 
 # Settings that do not change what a parameter of the same name and shape means: sizes, decays, how
 # many samples D compares, and how far the networks have grown.
@@ -27,11 +30,10 @@ _FREE = {
 }  # fmt: skip
 
 
-def transfer(state, paths):
+def warm_start(state: State, paths: Iterable[str | pathlib.Path]) -> State:
     """The state with what networks of some files have under the same name and in the same shape.
 
-    state: `training.State`, fresh; paths: network files, or shipped names; the later one's network
-    of a name counts.
+    state: fresh; paths: network files, or shipped names; the later one's network of a name counts.
 
     What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
     with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
