@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from minigan import files
 from minigan.data import portraits
 from minigan.evaluation import measure
-from minigan.networks import reader as features
 from minigan.training.loop import BatchedPortraits, Portraits
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return features.load("factors")
+    return files.load_reader("factors")
 
 
 class Painter:

@@ -20,8 +20,7 @@ import pytest
 from minigan import autograd, device, files, latents, layers, losses, ops, optim, training
 from minigan.__main__ import setting
 from minigan.data import images
-from minigan.networks import reader as features
-from minigan.networks import stylegan1, stylegan2, stylegan3
+from minigan.networks import reader, stylegan1, stylegan2, stylegan3
 from minigan.training import augment, loop, step
 from minigan.training import config as settings
 from minigan.training.config import Config
@@ -947,8 +946,8 @@ def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
 
 
 def _unfit(folder):
-    config = features.Config(channels=(2, 2, 2, 2), features=4)
-    network = features.Network.init(config, np.random.default_rng(0))
+    config = reader.Config(channels=(2, 2, 2, 2), features=4)
+    network = reader.Network.init(config, np.random.default_rng(0))
     files.save(folder / "unfit.npz", {"features": network})
     return folder / "unfit.npz"
 
