@@ -107,7 +107,8 @@ def transformed(G, matrix):
     """
     if hasattr(G, "transformed"):
         return G.transformed(matrix)
-    if isinstance(G, base.Generator) and "synthesis.b4.const" in G.params:
+    images = isinstance(G, base.Generator) and hasattr(G, "img_channels")
+    if images and "synthesis.b4.const" in G.params:
         return moved_constants(G, matrix)
     raise TypeError(f"equivariance: G is a {type(G).__module__}.{type(G).__qualname__}; expected "
                     "one with `transformed`, or a StyleGAN2")  # fmt: skip
