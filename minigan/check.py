@@ -123,7 +123,7 @@ def flag(who, name, value):
     return bool(value)
 
 
-def within(who, name, value, low, high, whole=False):
+def within(who: str, name: str, value, low: float, high: float, whole: bool = False) -> None:
     """Raises: TypeError, ValueError unless value is a number (a whole one) from low to high."""
     expected = f"expected a {'whole ' * whole}number from {low:g} to {high:g}"
     kind = numbers.Integral if whole else numbers.Real
@@ -140,7 +140,7 @@ class NotFinite(ValueError):
     """NaN or infinity where numbers are expected."""
 
 
-def finite(name, x, shape, like=None):
+def finite(name: str, x, shape: tuple, like=None) -> None:
     """Raise unless x is a floating array of `shape` (None: any length), all finite (on the CPU: a
     GPU would be kept waiting), and where the network's array `like` is."""
     dtype = getattr(x, "dtype", None)
@@ -166,7 +166,7 @@ def finite(name, x, shape, like=None):
         raise NotFinite(f"{name} holds {odd}; expected numbers")
 
 
-def rng(value):
+def rng(value) -> None:
     """Raises: TypeError unless it is a numpy.random.Generator."""
     if not isinstance(value, np.random.Generator):
         raise TypeError(f"rng is {type(value).__name__}; expected a numpy.random.Generator, such "
@@ -188,7 +188,7 @@ def _is(value, kind):
     return isinstance(value, kind)
 
 
-def setting(who, name, value, kinds, least=None):
+def setting(who: str, name: str, value, kinds: tuple, least: float | None = None) -> None:
     """Raises: ValueError unless value is of one of these types, and if a number, not below
     `least`."""
     small = least is not None and _is(value, float) and value < least
@@ -198,7 +198,7 @@ def setting(who, name, value, kinds, least=None):
         raise ValueError(f"{who}: {name} is {value!r:.60}; expected " + " or ".join(words))
 
 
-def fields(config, **at_least):
+def fields(config, **at_least: float) -> None:
     """Raise ValueError unless each field is what its annotation says, and these no smaller.
 
     Lists become tuples and dicts configurations: JSON has only the former.
@@ -213,7 +213,7 @@ def fields(config, **at_least):
         setting(type(config).__qualname__, name, value, kinds, at_least.get(name))
 
 
-def image_fields(config, **at_least):
+def image_fields(config, **at_least: float) -> None:
     """`fields` of a network of images, whose resolution blocks of ×2 can reach."""
     fields(config, **at_least)
     who, res = type(config).__qualname__, config.img_resolution
@@ -224,7 +224,7 @@ def image_fields(config, **at_least):
         raise ValueError(f"{who}: conv_clamp is {clamp}; expected a number above 0, or None")
 
 
-def choice(config, name, choices):
+def choice(config, name: str, choices) -> None:
     """Raises: ValueError unless the field of this name is one of the choices."""
     if getattr(config, name) not in choices:
         raise ValueError(

@@ -246,7 +246,7 @@ def load(name_or_path):
     return network
 
 
-def load_reader(name_or_path):
+def load_reader(name_or_path: str | os.PathLike):
     """The network of a file that reads portraits (`networks/reader.py`): by a shipped name
     ("factors", "identity") or a path.  Raises: as `read`; ValueError if the file has none."""
     networks = read_networks(name_or_path)
