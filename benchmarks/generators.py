@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 import minigan
-from minigan import files, toy
+from minigan import files
 from minigan.networks import stylegan2, stylegan3
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -149,7 +149,7 @@ def network(name, res):
 
 def speed(name, res, rounds):
     G = network(name, res)
-    ws = G.mapping(toy.normal(np.random.default_rng(1), 1, 512))
+    ws = G.mapping(np.random.default_rng(1).standard_normal((1, 512), np.float32))
     ours, theirs = [], []
     p = {k: torch.from_numpy(np.array(v)) for k, v in (G.params | G.buffers).items()}
     function = torch_stylegan2 if name == "stylegan2" else torch_stylegan3

@@ -1,9 +1,13 @@
-"""Arguments, checked at the door and brought into one form; the kernels behind it check nothing.
+"""Arguments, checked at the door and brought into one form; what lies behind it checks nothing.
 
-Every error names the operation and the argument, what came, and what was expected.
+Every error names the argument, what came, and what was expected.  First the checks of operations,
+then those of networks and of their configurations.
 """
 
+import dataclasses
+import math
 import numbers
+import typing
 
 import numpy as np
 
@@ -117,3 +121,113 @@ def flag(who, name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{who}: {name} is {describe(value)}; expected True or False")
     return bool(value)
+
+
+def within(who: str, name: str, value, low: float, high: float, whole: bool = False) -> None:
+    """Raises: TypeError, ValueError unless value is a number (a whole one) from low to high."""
+    expected = f"expected a {'whole ' * whole}number from {low:g} to {high:g}"
+    kind = numbers.Integral if whole else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{who}: {name} is {value!r}; {expected}")
+    if not low <= value <= high:
+        raise ValueError(f"{who}: {name} is {value!r}; {expected}")
+
+
+# ---- what networks are given ---------------------------------------------------------------------
+
+
+class NotFinite(ValueError):
+    """NaN or infinity where numbers are expected."""
+
+
+def finite(name: str, x, shape: tuple, like=None) -> None:
+    """Raise unless x is a floating array of `shape` (None: any length), all finite (on the CPU: a
+    GPU would be kept waiting), and where the network's array `like` is."""
+    dtype = getattr(x, "dtype", None)
+    if dtype not in (np.float32, np.float64):
+        came = type(x).__name__ if dtype is None else f"an array of {dtype}"
+        raise TypeError(f"{name} is {came}; expected an array of float32 or float64")
+    if len(x.shape) != len(shape) or any(
+        want not in (None, n) for want, n in zip(shape, x.shape, strict=True)
+    ):
+        wanted = ", ".join("N" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {x.shape}; expected [{wanted}]")
+    x = plain(x)
+    if like is not None and on_gpu(x) != on_gpu(plain(like)):
+        raise TypeError(
+            f"{name} is a {kind_of(x)}, the network's arrays are {kind_of(plain(like))}; move one: "
+            "G.to('gpu'), cupy.asarray(z)"
+        )
+    if on_gpu(x):
+        return
+    if not np.isfinite(np.sum(x)) and not np.isfinite(x).all():
+        nan = int(np.isnan(x).sum())
+        odd = f"{nan} NaN" if nan else f"{int(np.isinf(x).sum())} infinite"
+        raise NotFinite(f"{name} holds {odd}; expected numbers")
+
+
+def rng(value) -> None:
+    """Raises: TypeError unless it is a numpy.random.Generator."""
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(f"rng is {type(value).__name__}; expected a numpy.random.Generator, such "
+                        "as numpy.random.default_rng(0)")  # fmt: skip
+
+
+# ---- settings ------------------------------------------------------------------------------------
+
+_KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a word",
+          tuple: "a list of numbers", type(None): "None"}  # fmt: skip
+
+
+def _is(value, kind):
+    if kind is tuple:
+        return isinstance(value, tuple) and all(_is(one, float) for one in value)
+    if kind in (int, float):
+        kinds = (int, float) if kind is float else int
+        return isinstance(value, kinds) and type(value) is not bool and math.isfinite(value)
+    return isinstance(value, kind)
+
+
+def setting(who: str, name: str, value, kinds: tuple, least: float | None = None) -> None:
+    """Raises: ValueError unless value is of one of these types, and if a number, not below
+    `least`."""
+    small = least is not None and _is(value, float) and value < least
+    if small or not any(_is(value, kind) for kind in kinds):
+        words = [_KINDS.get(kind, f"a {kind.__name__}") for kind in kinds]
+        words[0] += "" if least is None else f" from {least}"
+        raise ValueError(f"{who}: {name} is {value!r:.60}; expected " + " or ".join(words))
+
+
+def fields(config, **at_least: float) -> None:
+    """Raise ValueError unless each field is what its annotation says, and these no smaller.
+
+    Lists become tuples and dicts configurations: JSON has only the former.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value, kinds = getattr(config, name), typing.get_args(hint) or (hint,)
+        if isinstance(value, list):
+            value = tuple(value)
+        if isinstance(value, dict) and dataclasses.is_dataclass(hint):
+            value = dataclasses.replace(getattr(type(config), name), **value)
+        object.__setattr__(config, name, value)
+        setting(type(config).__qualname__, name, value, kinds, at_least.get(name))
+
+
+def image_fields(config, **at_least: float) -> None:
+    """`fields` of a network of images, whose resolution blocks of ×2 can reach."""
+    fields(config, **at_least)
+    who, res = type(config).__qualname__, config.img_resolution
+    if res < 8 or res & (res - 1):
+        raise ValueError(f"{who}: img_resolution is {res}; expected a power of two from 8")
+    clamp = getattr(config, "conv_clamp", None)
+    if clamp is not None and clamp <= 0:
+        raise ValueError(f"{who}: conv_clamp is {clamp}; expected a number above 0, or None")
+
+
+def choice(config, name: str, choices) -> None:
+    """Raises: ValueError unless the field of this name is one of the choices."""
+    if getattr(config, name) not in choices:
+        raise ValueError(
+            f"{type(config).__qualname__}: {name} is {getattr(config, name)!r}; expected "
+            + ", ".join(map(repr, choices))
+        )

@@ -10,10 +10,12 @@ import numbers
 import numpy as np
 from scipy.special import j1
 
+from minigan import check
+
 
 def binomial(taps):
     """[taps], sum 1: [1, 1] convolved with itself, again and again; 4 taps: [1, 3, 3, 1]/8."""
-    _taps("binomial", "taps", taps)
+    check.within("binomial", "taps", taps, 1, 4096, whole=True)
     return np.array([math.comb(taps - 1, k) for k in range(taps)]) / 2.0 ** (taps - 1)
 
 
@@ -60,7 +62,7 @@ def design_lowpass_filter(numtaps, cutoff, width, fs, radial=False):
     Raises: TypeError, ValueError for other values.
     """
     who = "design_lowpass_filter"
-    _taps(who, "numtaps", numtaps)
+    check.within(who, "numtaps", numtaps, 1, 4096, whole=True)
     for name, value in (("cutoff", cutoff), ("width", width), ("fs", fs)):
         if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
             raise ValueError(f"{who}: {name} is {value!r}; expected a positive number")
@@ -89,10 +91,3 @@ def _beta(numtaps, width):
     if attenuation > 21:
         return 0.5842 * (attenuation - 21) ** 0.4 + 0.07886 * (attenuation - 21)
     return 0.0
-
-
-def _taps(who, name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{who}: {name} is {value!r}; expected a whole number")
-    if not 1 <= value <= 4096:
-        raise ValueError(f"{who}: {name} is {value}; expected 1 to 4096")

@@ -180,6 +180,11 @@ def given(name, y):
     return y
 
 
+def pixel_norm(x):
+    """x / √(mean of squares over axis 1): every sample (or position) gets the same length."""
+    return x / np.sqrt(np.mean(np.square(x), axis=1, keepdims=True) + 1e-8)
+
+
 def dense(params, name, x, act="linear", lr_multiplier=1.0):
     """Equalised fully connected layer: x [N, in] -> [N, out].
 

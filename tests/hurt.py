@@ -16,8 +16,7 @@ from PIL import Image
 from minigan import files, toy  # noqa: F401
 from minigan.data import images
 from minigan.files import nvidia  # noqa: F401
-from minigan.networks import reader as features  # noqa: F401
-from minigan.networks import stylegan1, stylegan3  # noqa: F401
+from minigan.networks import reader, stylegan1, stylegan3  # noqa: F401
 from minigan.training import feature_discriminator  # noqa: F401
 
 WAYS = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from minigan import files, training
+from minigan.data import portraits
 from minigan.data.stream import open_data
 from minigan.evaluation.measure import _auc
-from minigan.networks import reader as features
 from minigan.networks import stylegan2
 from minigan.training import step
 from minigan.training.config import Config
@@ -23,13 +23,13 @@ TINY = Config(
 
 
 def expert(name="factors"):
-    f = features.load(name)
+    f = files.load_reader(name)
     return FeatureDiscriminator.init(f.config, np.random.default_rng(0), f)
 
 
 def test_it_looks_through_the_network_it_is_given(rng):
-    f, mine = features.load("factors"), expert()
-    images = features.draw(features.people(1000, rng), rng)
+    f, mine = files.load_reader("factors"), expert()
+    images = portraits.draw_randomly(portraits.people(1000, rng), 32, rng)
     seen = mine.see(images)
     assert np.abs(seen.mean(axis=0)).max() < 0.2 and np.abs(seen.std(axis=0) - 1).max() < 0.2
     raw = f.trunk(images)
@@ -43,7 +43,7 @@ def test_it_is_saved_and_read(name, tmp_path, rng):
     mine = expert(name)
     files.save(tmp_path / "e.npz", {"expert": mine})
     again = files.read_networks(tmp_path / "e.npz")["expert"]
-    images = features.draw(features.people(4, rng), rng)
+    images = portraits.draw_randomly(portraits.people(4, rng), 32, rng)
     assert again.config == mine.config and np.array_equal(again.see(images), mine.see(images))
 
 
@@ -53,12 +53,12 @@ def test_it_finds_smiles_that_are_missing(rng):
     state = training.start(config)
     eyes = {k: v.copy() for k, v in state.expert.buffers.items()}
     for _ in range(80):
-        all_of_them, serious = features.people(32, rng), features.people(32, rng)
+        all_of_them, serious = portraits.people(32, rng), portraits.people(32, rng)
         serious["smile"] = np.zeros(32, np.float32)
-        real, fake = features.draw(all_of_them, rng), features.draw(serious, rng)
+        real, fake = (portraits.draw_randomly(f, 32, rng) for f in (all_of_them, serious))
         state, loss = step._learn_feature_discriminator(config, state, real, fake)
-    people = features.people(1000, rng)
-    logits = state.expert(features.draw(people, rng))[:, 0]
+    people = portraits.people(1000, rng)
+    logits = state.expert(portraits.draw_randomly(people, 32, rng))[:, 0]
     smiles = np.abs(people["smile"]) > 0.5
     assert loss < 0.6  # log 2 = 0.69 is chance
     assert _auc(logits[smiles], logits[~smiles]) > 0.8

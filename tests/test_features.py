@@ -5,25 +5,26 @@ import pytest
 
 from minigan import autograd, files
 from minigan.data import portraits
-from minigan.networks import reader as features
+from minigan.networks import reader
+from minigan.training.reader import factors_loss, identity_loss, train
 
 TINY = {"channels": (4, 4, 4, 4), "features": 8, "embedding": 4}
 
 
 @pytest.fixture(params=["factors", "identity"])
 def network(request):
-    config = features.Config(task=request.param, **TINY)
-    return features.Network.init(config, np.random.default_rng(0))
+    config = reader.Config(task=request.param, **TINY)
+    return reader.Network.init(config, np.random.default_rng(0))
 
 
 def test_reading_undoes_the_targets(rng):
     """What a perfect network says is read back as the factors, in their own units."""
     factors = portraits.sample_factors(50, rng)
-    config = features.Config(**TINY)
+    config = reader.Config(**TINY)
 
-    class Perfect(features.Network):
+    class Perfect(reader.Network):
         def outputs(self, images):
-            return features.targets(factors)
+            return reader.targets(factors)
 
     read = Perfect.init(config, rng).read(np.zeros((50, 3, 32, 32), np.float32))
     for name, value in factors.items():
@@ -32,17 +33,17 @@ def test_reading_undoes_the_targets(rng):
 
 def test_losses_by_other_formulas(rng):
     factors = portraits.sample_factors(9, rng)
-    wanted = features.targets(factors)
+    wanted = reader.targets(factors)
     outputs = rng.normal(size=wanted.shape)
     total = 0.0
-    for f, first, last in features.columns():
+    for f, first, last in reader.columns():
         y = outputs[:, first:last]
         if f.choices:
             p = np.exp(y) / np.exp(y).sum(axis=1, keepdims=True)
             total -= np.log(p[np.arange(9), factors[f.name]]).mean()
         else:
             total += ((y - wanted[:, first:last]) ** 2).mean()
-    got = features.factors_loss(outputs, wanted)
+    got = factors_loss(outputs, wanted)
     assert got == pytest.approx(total / len(portraits.FACTORS), rel=1e-6)
 
     z = rng.normal(size=(6, 3))
@@ -51,17 +52,17 @@ def test_losses_by_other_formulas(rng):
     np.fill_diagonal(p, 0)
     partner = p[np.arange(6), (np.arange(6) + 3) % 6]
     want = -np.log(partner / p.sum(axis=1)).mean()
-    assert features.identity_loss(z) == pytest.approx(want, rel=1e-6)
+    assert identity_loss(z) == pytest.approx(want, rel=1e-6)
 
 
 def test_gradients(network, rng):
     images = rng.normal(size=(4, 3, 32, 32))
-    wanted = features.targets(portraits.sample_factors(4, rng)).astype(np.float64)
+    wanted = reader.targets(portraits.sample_factors(4, rng)).astype(np.float64)
     params = {name: p.astype(np.float64) for name, p in network.params.items()}
 
     def loss(params):
         y = network.replace(params=params).outputs(images)
-        return features.identity_loss(y) if wanted is None else features.factors_loss(y, wanted)
+        return identity_loss(y) if wanted is None else factors_loss(y, wanted)
 
     if network.config.task == "identity":
         wanted = None
@@ -71,14 +72,14 @@ def test_gradients(network, rng):
 @pytest.mark.parametrize("task, start", [("factors", 1.0), ("identity", 3.4)])
 def test_training_learns(task, start, rng):
     """After 3,000 drawings the loss on fresh ones is well below that of a network that guesses."""
-    network = features.train(features.Config(task=task), 3)
-    someone = features.people(64, rng)
-    images = features.draw(someone, rng)
+    network = train(reader.Config(task=task), 3)
+    someone = portraits.people(64, rng)
+    images = portraits.draw_randomly(someone, 32, rng)
     if task == "factors":
-        loss = features.factors_loss(network.outputs(images), features.targets(someone))
+        loss = factors_loss(network.outputs(images), reader.targets(someone))
     else:
-        again = features.draw(features.people(64, rng, someone), rng)
-        loss = features.identity_loss(network.outputs(np.concatenate([images, again])))
+        again = portraits.draw_randomly(portraits.people(64, rng, someone), 32, rng)
+        loss = identity_loss(network.outputs(np.concatenate([images, again])))
     assert loss < 0.8 * start
 
 
@@ -92,7 +93,7 @@ def test_larger_pictures_are_averaged_in_blocks(network, rng):
 
 def test_saved_and_loaded(network, tmp_path):
     files.save(tmp_path / "f.npz", {"features": network}, half=True)
-    again = features.load(tmp_path / "f.npz")
+    again = files.load_reader(tmp_path / "f.npz")
     assert again.config == network.config and again.fingerprint == network.fingerprint
     other = network.replace(params=network.params | {"fc.bias": network.params["fc.bias"] + 1})
     assert other.fingerprint != network.fingerprint
@@ -101,14 +102,14 @@ def test_saved_and_loaded(network, tmp_path):
 @pytest.mark.parametrize(
     "call, error",
     [
-        (lambda n: features.Config(task="age"), "task is 'age'"),
-        (lambda n: features.Config(channels=(1, 2)), r"channels are \(1, 2\)"),
+        (lambda n: reader.Config(task="age"), "task is 'age'"),
+        (lambda n: reader.Config(channels=(1, 2)), r"channels are \(1, 2\)"),
         (lambda n: n(np.zeros((2, 3, 48, 48), np.float32)), r"shape \(2, 3, 48, 48\)"),
         (lambda n: n(np.zeros((2, 1, 32, 32), np.float32)), r"shape \(2, 1, 32, 32\)"),
         (lambda n: n(np.full((2, 3, 32, 32), np.nan, np.float32)), "NaN"),
-        (lambda n: n.replace(config=features.Config(task="identity")).read(np.zeros((1, 3, 32, 32))), "'factors'"),
+        (lambda n: n.replace(config=reader.Config(task="identity")).read(np.zeros((1, 3, 32, 32))), "'factors'"),
     ],
 )  # fmt: skip
 def test_bad_input(call, error, rng):
     with pytest.raises(ValueError, match=error):
-        call(features.Network.init(features.Config(**TINY), rng))
+        call(reader.Network.init(reader.Config(**TINY), rng))

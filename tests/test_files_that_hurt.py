@@ -29,9 +29,9 @@ from PIL import Image
 import minigan
 from minigan import files, toy
 from minigan.data import images
+from minigan.files import description
 from minigan.files.reading import shown
-from minigan.networks import base, class_for, stylegan1, stylegan2, stylegan3
-from minigan.networks import reader as features
+from minigan.networks import class_for, reader, stylegan1, stylegan2, stylegan3
 from tests import official_file
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -370,7 +370,7 @@ def npy(array_or_shape):
 def huge(path):
     """A network of 2 GB on paper, its arrays all holes."""
     config = dataclasses.replace(TINY, z_dim=16384, w_dim=16384)
-    fresh = base.outline(stylegan3.Generator, config)
+    fresh = description.outline(stylegan3.Generator, config)
     about = {"kind": "stylegan3.Generator", "config": dataclasses.asdict(config),
              "buffers": list(fresh.buffers)}  # fmt: skip
     text = npy(np.array(json.dumps({"format": "minigan 1", "networks": {"G": about}})))
@@ -465,7 +465,7 @@ ARCHIVES = {
         saved(stylegan2.DiscriminatorConfig(16, channel_base=128, channel_max=8), "G_ema"),
         "holds a Discriminator called G_ema; expected a generator"),
     "M3 a reader as G_ema": (
-        saved(features.Config(channels=(2, 2, 2, 2)), "G_ema"), "holds a Network called G_ema"),
+        saved(reader.Config(channels=(2, 2, 2, 2)), "G_ema"), "holds a Network called G_ema"),
     "M3 a toy's discriminator as G": (saved(toy.Config(channels=4)), "a Discriminator called G;"),
     "M4 conv_clamp is text": (ours(config={"conv_clamp": "256"}), "conv_clamp is '256'"),
     "M4 conv_clamp is negative": (ours(config={"conv_clamp": -2}), "conv_clamp is -2"),
@@ -744,7 +744,7 @@ def good_files(folder):
         yield "networks", path
     rng = np.random.default_rng(0)
     configs = [TINY, TINY2, stylegan1.Config(8, z_dim=4, w_dim=4, channel_base=32, channel_max=4),
-               features.Config(channels=(2, 2, 2, 2)), toy.Config(channels=4)]  # fmt: skip
+               reader.Config(channels=(2, 2, 2, 2)), toy.Config(channels=4)]  # fmt: skip
     networks = {f"n{i}": base_of(config) for i, config in enumerate(configs)}
     files.save(folder / "all.npz", networks, {"G_adam/m/x": rng.standard_normal(9)}, log=[{"a": 1}])
     yield "read", folder / "all.npz"

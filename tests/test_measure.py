@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
+from minigan import files
 from minigan.data import portraits
 from minigan.data.stream import BatchedPortraits, Portraits, open_data
 from minigan.evaluation import measure
-from minigan.networks import reader as features
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return features.load("factors")
+    return files.load_reader("factors")
 
 
 class Painter:

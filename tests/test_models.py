@@ -7,8 +7,8 @@ import pytest
 
 import minigan
 from minigan import device, files
+from minigan.data import portraits
 from minigan.evaluation import measure, tables
-from minigan.networks import reader as features
 
 GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
@@ -36,14 +36,14 @@ def test_a_generator_makes_pictures_that_its_latent_decides(name, rng):
     assert img.shape == (32, 3, res, res) and img.dtype == np.float32 and np.abs(img).max() < 2
     assert np.std(img, axis=0).mean() > 0.2  # the drawings have 0.34
     D = files.read_networks(f"{files.ALIASES.get(name, name)}-D")["D"]
-    fresh, _ = features.portraits.sample(32, res, rng)
+    fresh, _ = portraits.sample(32, res, rng)
     worse = rng.uniform(-1, 1, fresh.shape).astype(np.float32)
     assert np.mean(D(fresh)) > np.mean(D(worse))
 
 
 def test_the_reader_reads(rng):
     """Well above guessing, at least for what its card calls easy."""
-    found = measure.reading(features.load("factors"), 400)
+    found = measure.reading(files.load_reader("factors"), 400)
     easy = (
         "hair_style",
         "hair_color",
@@ -59,7 +59,7 @@ def test_the_reader_reads(rng):
 
 
 def test_the_identity_network_knows_a_person_again():
-    found = measure.recognition(features.load("identity"), 300)
+    found = measure.recognition(files.load_reader("identity"), 300)
     assert found["auc"] > 0.98 and found["same"] > 0.8 > 0.2 > found["other"]
 
 

@@ -14,8 +14,8 @@ import minigan
 from minigan import autograd, files, losses, toy, training
 from minigan.data import portraits
 from minigan.experiments import texture_sticking
-from minigan.networks import NETWORKS, base, stylegan1, stylegan2, stylegan3
-from minigan.networks import reader as features
+from minigan.files.description import Shapes
+from minigan.networks import NETWORKS, reader, stylegan1, stylegan2, stylegan3
 from minigan.training.feature_discriminator import FeatureDiscriminator
 
 TINY1 = {"img_resolution": 8, "channel_base": 32, "channel_max": 4}
@@ -294,12 +294,12 @@ def test_a_network_on_a_gpu_is_saved_as_its_copy_on_the_cpu(rng, tmp_path, devic
 
 def every_kind(rng):
     """A small network of each kind that files hold."""
-    small = features.Config(channels=(2, 2, 2, 2), features=4, embedding=2)
+    small = reader.Config(channels=(2, 2, 2, 2), features=4, embedding=2)
     one = toy.Config(z_dim=4, w_dim=4, channels=5, num_layers=2)
     configs = [G_CONFIGS[i] for i in (0, 2, 5)] + [D_CONFIGS[0], D_CONFIGS[3]]
     return [config.build(rng) for config in configs] + [
         cls.init(config, rng) for cls, config in (
-            (features.Network, small), (FeatureDiscriminator, small),
+            (reader.Network, small), (FeatureDiscriminator, small),
             (toy.Generator, one), (toy.Discriminator, one),
         )
     ]  # fmt: skip
@@ -309,7 +309,7 @@ def test_shapes_are_learned_without_numbers(rng):
     networks = every_kind(rng)
     assert len({type(network) for network in networks}) == len(NETWORKS)
     for network in networks:
-        shapes = base.Shapes()
+        shapes = Shapes()
         before = shapes.bit_generator.state
         outline = type(network).init(network.config, shapes)
         assert shapes.bit_generator.state == before, "numbers were drawn"
@@ -327,7 +327,7 @@ def test_reading_draws_nothing(rng, tmp_path, monkeypatch):
 
     monkeypatch.setattr(np.random, "default_rng", refuse)
     monkeypatch.setattr(portraits, "draw", refuse)
-    monkeypatch.setattr(features.Network, "trunk", refuse)
+    monkeypatch.setattr(reader.Network, "trunk", refuse)
     again = files.read_networks(tmp_path / "all.npz")
     assert [type(network) for network in again.values()] == list(map(type, networks.values()))
 

@@ -99,7 +99,7 @@ WRONG = [
     (lambda: filters.design_lowpass_filter(12, 16, 4, 32), ValueError, "cutoff is 16; expected less than fs/2, 16"),
     (lambda: filters.design_lowpass_filter(12, -1, 4, 32), ValueError, "cutoff is -1; expected a positive number"),
     (lambda: filters.design_lowpass_filter(2.5, 4, 4, 32), TypeError, "numtaps is 2.5; expected a whole number"),
-    (lambda: filters.binomial(0), ValueError, "taps is 0; expected 1 to 4096"),
+    (lambda: filters.binomial(0), ValueError, "taps is 0; expected a whole number from 1 to 4096"),
     (lambda: ops.engine("gpu").__enter__(), ValueError, "name is 'gpu'; expected one of auto, direct, reference"),
 ]  # fmt: skip
 

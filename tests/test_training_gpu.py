@@ -7,8 +7,9 @@ import pytest
 
 from minigan import training
 from minigan.autograd import vjp
+from minigan.data import portraits
 from minigan.data.stream import open_data
-from minigan.networks import reader as features
+from minigan.networks import reader
 from minigan.training import augment, step
 from minigan.training.feature_discriminator import FeatureDiscriminator
 from tests import arrays
@@ -34,14 +35,14 @@ def test_steps_are_those_of_the_cpu(name):
 
 def test_an_experts_step_is_that_of_the_cpu():
     """With small eyes: a whole step of 32² networks takes the emulator minutes."""
-    config = features.Config(channels=(2, 2, 2, 2), features=4)
+    config = reader.Config(channels=(2, 2, 2, 2), features=4)
     mine = FeatureDiscriminator.init(config, np.random.default_rng(0))
     start = training.start(CONFIGS["tiny"])
     start = dataclasses.replace(
         start, expert=mine, expert_adam=CONFIGS["tiny"].expert_adam.init(mine.params)
     )
     rng = np.random.default_rng(1)
-    real, fake = (features.draw(features.people(4, rng), rng) for _ in range(2))
+    real, fake = (portraits.draw_randomly(portraits.people(4, rng), 32, rng) for _ in range(2))
     here, there = start, start.to("gpu")
     for _ in range(2):
         here, expected = step._learn_feature_discriminator(CONFIGS["tiny"], here, real, fake)

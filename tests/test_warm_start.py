@@ -8,7 +8,7 @@ import pytest
 
 from minigan import files, layers, ops, training
 from minigan.__main__ import setting
-from minigan.networks import reader as features
+from minigan.networks import reader
 from minigan.training.warm_start import warm_start
 from tests.test_training import CONFIGS, GROWING, STYLEGAN3, TINY, quiet  # noqa: F401
 
@@ -203,7 +203,7 @@ def test_a_larger_discriminator_sees_what_the_smaller_one_saw(tmp_path):
 
 
 def _unfit(folder):
-    config = features.Config(channels=(2, 2, 2, 2), features=4)
-    network = features.Network.init(config, np.random.default_rng(0))
+    config = reader.Config(channels=(2, 2, 2, 2), features=4)
+    network = reader.Network.init(config, np.random.default_rng(0))
     files.save(folder / "unfit.npz", {"features": network})
     return folder / "unfit.npz"

@@ -14,6 +14,8 @@ import dataclasses
 
 import numpy as np
 
+from minigan import check
+
 
 @dataclasses.dataclass(frozen=True)
 class Factor:
@@ -77,6 +79,13 @@ def sample_factors(n, rng):
     return drawn
 
 
+def people(n: int, rng: np.random.Generator, others: dict | None = None) -> dict:
+    """Factors of n random portraits; of the people in `others`, if given: identity kept, the rest
+    drawn anew."""
+    drawn = sample_factors(n, rng)
+    return drawn if others is None else drawn | {k: others[k] for k in IDENTITY}
+
+
 def draw(factors, resolution, noise_seed=None):
     """Portraits of these factors: float32 [N, 3, R, R], in [−1, 1].
 
@@ -89,8 +98,7 @@ def draw(factors, resolution, noise_seed=None):
     from minigan.data import painting  # compiles, on first use
     from minigan.ops.cpu.runtime.threads import share
 
-    if isinstance(resolution, bool) or not isinstance(resolution, int) or resolution < 4:
-        raise ValueError(f"draw: resolution is {resolution!r}; expected a whole number from 4")
+    check.setting("draw", "resolution", resolution, (int,), 4)
     table = _complete(factors, noise_seed)
     n = len(table["yaw"])
     pose = np.stack([table[name] for name in POSE], axis=1).astype(np.float64)
@@ -111,7 +119,12 @@ def draw(factors, resolution, noise_seed=None):
 def sample(n, resolution, rng):
     """n portraits with random factors and noise: (images float32 [n, 3, R, R], factors)."""
     factors = sample_factors(n, rng)
-    return draw(factors, resolution, rng.integers(1 << 40, size=n)), factors
+    return draw_randomly(factors, resolution, rng), factors
+
+
+def draw_randomly(factors: dict, resolution: int, rng: np.random.Generator) -> np.ndarray:
+    """`draw` of arrays of factors, {name: [N]}, with a noise seed from rng for each portrait."""
+    return draw(factors, resolution, rng.integers(1 << 40, size=len(factors["yaw"])))
 
 
 def _between(colors, t):

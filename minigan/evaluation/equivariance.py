@@ -13,7 +13,7 @@ import math
 import numpy as np
 import scipy.ndimage
 
-from minigan import ops, toy
+from minigan import check, ops
 from minigan.networks import base
 
 LANCZOS = 3  # a: lobes of the reference's interpolation
@@ -78,9 +78,8 @@ def _shift(tx, ty):
 
 def _psnr(G, rng, n, batch, draw):
     """draw(size) -> (the canvas' matrix, (before, after) -> (reference, mask, after))."""
-    toy.check_rng(rng)
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"equivariance: n is {n!r}; expected a whole number from 1")
+    check.rng(rng)
+    check.setting("equivariance", "n", n, (int,), 1)
     transformed(G, np.eye(3))  # it can be
     total = count = 0
     for first in range(0, n, batch):
@@ -108,7 +107,8 @@ def transformed(G, matrix):
     """
     if hasattr(G, "transformed"):
         return G.transformed(matrix)
-    if isinstance(G, base.Generator) and "synthesis.b4.const" in G.params:
+    images = isinstance(G, base.Generator) and hasattr(G, "img_channels")
+    if images and "synthesis.b4.const" in G.params:
         return moved_constants(G, matrix)
     raise TypeError(f"equivariance: G is a {type(G).__module__}.{type(G).__qualname__}; expected "
                     "one with `transformed`, or a StyleGAN2")  # fmt: skip

@@ -2,7 +2,7 @@
 
 What stands beside each number makes it mean something: the *floor*, the same measure of fresh
 drawings against drawings; a *bad* reference, drawings of 16 × 16 pixels; N; and
-the spread over seeds.  Factors are read by `features`, with the errors that its own card states.
+the spread over seeds.  Factors are read by a network, with the errors that its own card states.
 
 Read first: `metrics.py`, `networks/reader.py`.  Read next: `tables.py`.
 """
@@ -14,8 +14,7 @@ from minigan.data import portraits
 from minigan.evaluation import metrics
 from minigan.evaluation.equivariance import eq_r, eq_t, eq_t_frac
 from minigan.layers import dense
-from minigan.networks import reader as features
-from minigan.networks.reader import in_batches
+from minigan.networks.reader import SIZE, columns, in_batches, targets
 
 SEEDS = (0, 1, 2)
 N = 4000
@@ -95,8 +94,8 @@ def path_lengths(G, reader, n=200, seeds=SEEDS):
 
 def _by_factor(factors):
     """{name: [N, K]}: each factor as numbers; a choice as a column for each value."""
-    y = features.targets(factors)
-    return {f.name: y[:, first:last] for f, first, last in features.columns()}
+    y = targets(factors)
+    return {f.name: y[:, first:last] for f, first, last in columns()}
 
 
 def styles(G, w):
@@ -244,11 +243,11 @@ def variety(G, n=1000, seed=0):
 
 
 def reading(reader, n=N, seed=0):
-    """How well `features.Network.read` reads fresh drawings: {factor: ("right", share) for choices,
+    """How well `reader.Network.read` reads fresh drawings: {factor: ("right", share) for choices,
     ("R²", …) for numbers, ("cos", mean cosine of the error) for the hue}."""
     rng = np.random.default_rng([seed, 8])
     factors = portraits.sample_factors(n, rng)
-    read, found = reader.read(features.draw(factors, rng)), {}
+    read, found = reader.read(portraits.draw_randomly(factors, SIZE, rng)), {}
     for f in portraits.FACTORS:
         true, got = factors[f.name], read[f.name]
         if f.choices:
@@ -268,14 +267,17 @@ def recognition(network, n=1000, seed=0):
     is nearer than another; "one factor": {identity factor: auc where only it was drawn anew}}.
     """
     rng = np.random.default_rng([seed, 9])
-    someone = features.people(n, rng)
-    a = network(features.draw(someone, rng))
-    b = network(features.draw(features.people(n, rng, someone), rng))
+    someone = portraits.people(n, rng)
+
+    def seen(factors):
+        return network(portraits.draw_randomly(factors, SIZE, rng))
+
+    a, b = seen(someone), seen(portraits.people(n, rng, someone))
     same, other = np.sum(a * b, axis=1), np.sum(a * np.roll(b, 1, axis=0), axis=1)
     one = {}
     for name in portraits.IDENTITY:
         changed = someone | {name: portraits.sample_factors(n, rng)[name]}
-        c = network(features.draw(features.people(n, rng, changed), rng))
+        c = seen(portraits.people(n, rng, changed))
         one[name] = _auc(same, np.sum(a * c, axis=1))
     return {
         "same": float(same.mean()), "other": float(other.mean()),

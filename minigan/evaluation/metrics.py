@@ -129,7 +129,7 @@ def feature_path_length(G, features, rng, space="w", sampling="full", n=1000, ep
     """How fast features change along random paths in latent space: mean ‖Δ features‖²/ε².
 
     StyleGAN's perceptual path length (§4.1) with our features in place of VGG16's, so the unit is
-    ours.  features: images -> [N, D], `features.Network`.  space: "z" (slerp) or "w" (lerp);
+    ours.  features: images -> [N, D], `reader.Network`.  space: "z" (slerp) or "w" (lerp);
     sampling: t "full", uniform on [0, 1], or "end", 0.  The noise maps are the buffers, the same
     on both sides.  Computed in float64; values outside the 1 … 99 % quantiles are left out.
     Raises: ValueError for another space or sampling.

@@ -18,7 +18,7 @@ from minigan import atomic, device, files, latents, show
 from minigan.data import images, portraits, stream
 from minigan.evaluation import measure, variance
 from minigan.evaluation.measure import SEEDS, N
-from minigan.networks import reader as features
+from minigan.networks.reader import Config, Network
 
 MARK = "<!-- from here on made by: python -m minigan card --network {} -->"
 
@@ -45,9 +45,10 @@ def export(run, name, folder=files.MODELS):
 
 
 def train_features(task, kimg, seed, path):
-    """`features.train`, saved with how it was made."""
-    config = features.Config(task=task)
-    network = features.train(config, kimg, seed)
+    """`training.reader.train`, saved with how it was made."""
+    from minigan.training import reader
+
+    network = reader.train(Config(task=task), kimg, seed)
     made = {"command": f"python -m minigan features --task {task} --kimg {kimg:g} --seed {seed}",
             "machine": device.machine()}  # fmt: skip
     files.save(path, {"features": network}, half=True, made=made)
@@ -59,7 +60,7 @@ def write(name, folder=files.MODELS):
     path = folder / f"{name}.npz"
     networks, _, meta = files.read(path)
     network, card = next(iter(networks.values())), folder / f"{name}.md"
-    if isinstance(network, features.Network):
+    if isinstance(network, Network):
         made = _features_card(name, network, meta["made"], path)
     else:
         made = _generator_card(name, network, meta["made"], path)
@@ -75,14 +76,14 @@ def tables(name):
     """The measures of a shipped network, or of a file, as Markdown.  Raises: as `files.read`."""
     networks, _, meta = files.read(files.shipped(name))
     network = next(iter(networks.values()))
-    if isinstance(network, features.Network):
+    if isinstance(network, Network):
         return _features_tables(network)
     G = networks.get("G_ema") or networks.get("G")
     if G is None:
         raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or features")
     made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
     seen = made.get("images", made.get("state", {}).get("images", 0))
-    return report(G, features.load("factors"), _drawn(made) if seen else None, seen)
+    return report(G, files.load_reader("factors"), _drawn(made) if seen else None, seen)
 
 
 def _drawn(made):
@@ -122,7 +123,7 @@ def _generator_card(name, G, made, path):
         f"The same 64 latents, not chosen, at ψ = 0.7 and ψ = 1.\n\n![64 portraits at ψ = 0.7.]"
         f"({name}-psi07.png) ![The same latents at ψ = 1: more varied.]({name}-psi10.png)",
         "## Measures",
-        report(G, features.load("factors"), _drawn(made), made["images"]),
+        report(G, files.load_reader("factors"), _drawn(made), made["images"]),
     ])  # fmt: skip
 
 

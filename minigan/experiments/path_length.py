@@ -17,7 +17,6 @@ import numpy as np
 
 from minigan import atomic, autograd, files, training
 from minigan.evaluation import measure, metrics
-from minigan.networks import reader as features
 
 ROOT = pathlib.Path(__file__).parent.parent
 KIMG, EVERY = 40, 10
@@ -66,7 +65,7 @@ def main():
     )  # fmt: skip
     folder = ROOT / "runs" / f"path-length-{weight:g}"
     training.train(config, folder, resume=(folder / "checkpoint.npz").exists())
-    reader, rows = features.load("factors"), []
+    reader, rows = files.load_reader("factors"), []
     for path in sorted(folder.glob("network*.npz")):
         kimg = int(path.stem.removeprefix("network"))
         G = files.read_networks(path)["G_ema"]

@@ -1,8 +1,26 @@
 """Networks on disk: `npz`, files of ours; `nvidia`, the official `.pkl`, opened by `pickles`.
 
-`reading` bounds what reading any file may cost.
+`reading` bounds what reading any file may cost; `description` makes networks of what files say.
 """
 
-from minigan.files.npz import ALIASES, MODELS, load, read, read_networks, save, shipped
+from minigan.files.npz import (
+    ALIASES,
+    MODELS,
+    load,
+    load_reader,
+    read,
+    read_networks,
+    save,
+    shipped,
+)
 
-__all__ = ["ALIASES", "MODELS", "load", "read", "read_networks", "save", "shipped"]
+__all__ = [
+    "ALIASES",
+    "MODELS",
+    "load",
+    "load_reader",
+    "read",
+    "read_networks",
+    "save",
+    "shipped",
+]

@@ -13,9 +13,9 @@ import re
 
 import numpy as np
 
-from minigan import atomic, toy
+from minigan import atomic
 from minigan.device import with_arrays_on
-from minigan.files import reading
+from minigan.files import description, reading
 from minigan.files.reading import Refused, shown
 from minigan.networks import NETWORKS, base, class_of, kind_of
 
@@ -180,10 +180,11 @@ def _network(name, about, mine, budget):
         kinds = ", ".join(NETWORKS)
         raise Refused(f"{name} is a '{shown(about['kind'])}'; expected one of {kinds}")
     cls = class_of(about["kind"])
-    base.check_values(about["config"])
-    fresh = base.outline(cls, cls.config_class(**about["config"]))
+    description.check_values(about["config"])
+    fresh = description.outline(cls, cls.config_class(**about["config"]))
     buffers = {key: mine.pop(key) for key in about["buffers"] if key in mine}
-    return base.filled(fresh, mine, buffers, budget, f"{name} does not fit its configuration")
+    unfit = f"{name} does not fit its configuration"
+    return description.filled(fresh, mine, buffers, budget, unfit)
 
 
 def read_networks(path):
@@ -238,8 +239,18 @@ def load(name_or_path):
     names, path = ("G_ema", "G"), shipped(name_or_path)
     networks = _official(path, names) if _pickled(path) else _read(path, names)[0]
     [(name, network)] = networks.items()
-    if not isinstance(network, toy.Generator):
+    if not isinstance(network, base.Generator):
         raise ValueError(
             f"{path} holds a {type(network).__name__} called {name}; expected a generator"
         )
     return network
+
+
+def load_reader(name_or_path: str | os.PathLike):
+    """The network of a file that reads portraits (`networks/reader.py`): by a shipped name
+    ("factors", "identity") or a path.  Raises: as `read`; ValueError if the file has none."""
+    networks = read_networks(name_or_path)
+    for network in networks.values():
+        if isinstance(network, class_of("reader.Network")):
+            return network
+    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a network of features")

@@ -7,10 +7,10 @@ parameters and buffers, under their own names.  What they must be follows from t
 import dataclasses
 import os
 
-from minigan.files import pickles
+from minigan.files import description, pickles
 from minigan.files.pickles import Module, Tensor
 from minigan.files.reading import Budget, Refused, shown
-from minigan.networks import base, stylegan2, stylegan3
+from minigan.networks import stylegan2, stylegan3
 
 # Arguments of theirs that change rounding, speed or training only.
 _IGNORED = {
@@ -52,7 +52,7 @@ def networks(path, only=None):
 def _network(name, module, budget):
     """Its network, described and charged before any array is read."""
     cls, config = _described(module)
-    fresh = base.outline(cls, config)
+    fresh = description.outline(cls, config)
     unused, unfit = _UNUSED.get(cls, ()), f"{name} does not fit its own description"
     ours = {key: fresh.buffers.pop(key) for key in [*fresh.buffers] if key.endswith(unused)}
     held = {"_parameters": {}, "_buffers": {}}
@@ -61,7 +61,7 @@ def _network(name, module, budget):
             held[kind][key] = tensor
         elif key not in ours:
             raise Refused(f"{unfit} in {shown(key)} (expected none)")
-    network = base.filled(fresh, *held.values(), budget, unfit)
+    network = description.filled(fresh, *held.values(), budget, unfit)
     return network.replace(buffers=network.buffers | ours)
 
 
@@ -197,5 +197,5 @@ def _made(cls, values):
     for name in values:
         if name not in fields | _IGNORED:
             raise Refused(f"an argument '{shown(name)}' that is not one of the official ones")
-    base.check_values(values)
+    description.check_values(values)
     return cls(**{name: value for name, value in values.items() if name in fields})

@@ -13,11 +13,11 @@ import math
 
 import numpy as np
 
-from minigan import toy
-from minigan.layers import given, minibatch_stddev
-from minigan.networks import base
+from minigan import check
+from minigan.layers import given, minibatch_stddev, pixel_norm
+from minigan.networks import base, init
+from minigan.networks.init import normal, zeros
 from minigan.ops import bias_act, conv2d, dense, downsample2d, filter2d, upsample2d
-from minigan.toy import normal, zeros
 
 SQRT2 = math.sqrt(2)  # makes up for what the leaky ReLU removes
 BLUR = np.array([1, 2, 1]) / 4
@@ -104,14 +104,17 @@ def _dense(params, name, x, gain=1.0, lr_multiplier=1.0, act="linear"):
 def adain(x, style):
     """Normalise each map, then scale and shift it (Eq. 1): x [N, C, H, W], style [N, 2·C]."""
     n, c, h, w = x.shape
-    maps = np.reshape(x, (n, c, h * w))  # that a map has two dimensions makes no difference
-    return np.reshape(toy.adain(maps, *np.split(style, 2, axis=1)), (n, c, h, w))
+    scale, bias = np.split(style[:, :, None], 2, axis=1)
+    x = np.reshape(x, (n, c, h * w))  # that a map has two dimensions makes no difference
+    x = x - np.mean(x, axis=2, keepdims=True)
+    x = x / np.sqrt(np.mean(np.square(x), axis=2, keepdims=True) + 1e-8)
+    return np.reshape(x * (scale + 1) + bias, (n, c, h, w))
 
 
 def mapping(params, config, z, c=None):
     """z [N, z_dim], labels c [N, c_dim] or None -> w [N, w_dim]."""
     x = z if c is None else np.concatenate([z, dense(c, params["mapping.embed.weight"])], axis=1)
-    x = toy.pixel_norm(x)
+    x = pixel_norm(x)
     for i in range(config.num_layers):
         x = _dense(params, f"mapping.fc{i}", x, SQRT2, config.lr_multiplier, "lrelu")
     return x
@@ -189,26 +192,23 @@ class Generator(base.Generator):
     num_ws = property(lambda self: len(self.config.layers))
     used_ws = property(lambda self: self.num_ws - 2 * int(self.config.lod))
 
-    def _w(self, z, c):
+    def _mapping(self, z, c):
         return mapping(self.params, self.config.mapping_kwargs, z, c)
 
-    def _synthesize(self, ws, noises):
+    def _synthesis(self, ws, noises):
         return synthesis(self.params, self.config, ws, noises)
 
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        toy.check_rng(rng)
+        check.rng(rng)
         params, buffers = {}, {"mapping.w_avg": zeros(config.w_dim)}
         inside = config.z_dim
         if config.c_dim:
             params["mapping.embed.weight"] = normal(rng, config.z_dim, config.c_dim)
             inside *= 2
-        multiplier = np.float32(config.mapping_kwargs.lr_multiplier)
-        for i in range(config.mapping_kwargs.num_layers):
-            weight = normal(rng, config.w_dim, inside if i == 0 else config.w_dim)
-            params[f"mapping.fc{i}.weight"] = weight / multiplier
-            params[f"mapping.fc{i}.bias"] = zeros(config.w_dim)
+        sizes = [inside] + [config.w_dim] * config.mapping_kwargs.num_layers
+        params |= init.mapping(rng, sizes, config.mapping_kwargs.lr_multiplier)
         params["synthesis.b4.const"] = zeros(config.channels(4), 4, 4) + 1
         inside = config.channels(4)
         for layer, res in config.layers.items():
@@ -217,13 +217,11 @@ class Generator(base.Generator):
                 params[f"{name}.weight"] = normal(rng, outside, inside, 3, 3)
             params[f"{name}.noise_strength"] = zeros(outside)
             params[f"{name}.bias"] = zeros(outside)
-            params[f"{name}.affine.weight"] = normal(rng, 2 * outside, config.w_dim)
-            params[f"{name}.affine.bias"] = zeros(2 * outside)
+            params |= init.layer(rng, f"{name}.affine", 2 * outside, config.w_dim)
             buffers[f"{name}.noise_const"] = normal(rng, res, res)
             if layer.endswith("conv1"):
-                rgb = normal(rng, config.img_channels, outside, 1, 1)
-                params[f"synthesis.b{res}.torgb.weight"] = rgb
-                params[f"synthesis.b{res}.torgb.bias"] = zeros(config.img_channels)
+                name = f"synthesis.b{res}.torgb"
+                params |= init.layer(rng, name, config.img_channels, outside, 1, 1)
             inside = outside
         return cls(config, params, buffers)
 
@@ -266,21 +264,16 @@ class Discriminator(base.Discriminator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        toy.check_rng(rng)
-        params = {}
-
-        def layer(name, *shape):
-            params[f"{name}.weight"] = normal(rng, *shape)
-            params[f"{name}.bias"] = zeros(shape[0])
-
+        check.rng(rng)
+        params, layer = {}, init.layer
         for res in reversed(base.resolutions(config)):
             here, below = config.channels(res), config.channels(res // 2)
-            layer(f"b{res}.fromrgb", here, config.img_channels, 1, 1)
+            params |= layer(rng, f"b{res}.fromrgb", here, config.img_channels, 1, 1)
             if res > 4:
-                layer(f"b{res}.conv0", here, here, 3, 3)
-                layer(f"b{res}.conv1", below, here, 3, 3)
+                params |= layer(rng, f"b{res}.conv0", here, here, 3, 3)
+                params |= layer(rng, f"b{res}.conv1", below, here, 3, 3)
         top = config.channels(4)
-        layer("b4.conv", top, top + config.mbstd_num_channels, 3, 3)
-        layer("b4.fc", top, 16 * top)
-        layer("b4.out", config.c_dim or 1, top)
+        params |= layer(rng, "b4.conv", top, top + config.mbstd_num_channels, 3, 3)
+        params |= layer(rng, "b4.fc", top, 16 * top)
+        params |= layer(rng, "b4.out", config.c_dim or 1, top)
         return cls(config, params, {})

@@ -12,11 +12,11 @@ import math
 
 import numpy as np
 
-from minigan import filters, layers, toy
-from minigan.layers import conv, dense, minibatch_stddev
-from minigan.networks import base
+from minigan import check, filters, layers
+from minigan.layers import conv, dense, minibatch_stddev, pixel_norm
+from minigan.networks import base, init
+from minigan.networks.init import normal, zeros
 from minigan.ops import ACTIVATIONS, downsample2d, upsample2d
-from minigan.toy import normal, zeros
 
 HALF = math.sqrt(0.5)  # keeps the variance where two branches meet
 
@@ -34,7 +34,7 @@ class MappingConfig(base.Mapping):
 
     def __post_init__(self):
         super().__post_init__()
-        base.check_choice(self, "activation", ACTIVATIONS)
+        check.choice(self, "activation", ACTIVATIONS)
 
 
 class _Common(base.Sized):
@@ -42,8 +42,8 @@ class _Common(base.Sized):
 
     def __post_init__(self):
         super().__post_init__()
-        base.check_choice(self, "architecture", ("skip", "resnet", "orig"))
-        base.check_choice(self, "activation", ACTIVATIONS)
+        check.choice(self, "architecture", ("skip", "resnet", "orig"))
+        check.choice(self, "activation", ACTIVATIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +101,9 @@ class DiscriminatorConfig(_Common):
 
 def mapping(params, config, z, c=None):
     """z [N, z_dim] and labels c [N, c_dim], either or both None -> w [N, w_dim]."""
-    parts = [] if z is None else [toy.pixel_norm(z)]
+    parts = [] if z is None else [pixel_norm(z)]
     if c is not None:
-        parts.append(toy.pixel_norm(dense(params, "mapping.embed", c)))
+        parts.append(pixel_norm(dense(params, "mapping.embed", c)))
     x = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     for i in range(config.num_layers):
         x = dense(params, f"mapping.fc{i}", x, config.activation, config.lr_multiplier)
@@ -175,16 +175,16 @@ class Generator(base.Generator):
 
     num_ws = property(lambda self: len(self.config.conv_layers) + 1)
 
-    def _w(self, z, c):
+    def _mapping(self, z, c):
         return mapping(self.params, self.config.mapping_kwargs, z, c)
 
-    def _synthesize(self, ws, noises):
+    def _synthesis(self, ws, noises):
         return synthesis(self.params, self.buffers, self.config, ws, noises)
 
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        toy.check_rng(rng)
+        check.rng(rng)
         params = mapping_params(
             config.mapping_kwargs, rng, config.z_dim, config.c_dim, config.w_dim
         )
@@ -224,16 +224,11 @@ def mapping_params(config, rng, z_dim, c_dim, w_dim):
     embedded = 0
     if c_dim:
         embedded = config.embed_features or w_dim
-        params["mapping.embed.weight"] = normal(rng, embedded, c_dim)
-        params["mapping.embed.bias"] = zeros(embedded)
+        params |= init.layer(rng, "mapping.embed", embedded, c_dim)
     sizes = (
         [z_dim + embedded] + [config.layer_features or w_dim] * (config.num_layers - 1) + [w_dim]
     )
-    for i in range(config.num_layers):
-        weight = normal(rng, sizes[i + 1], sizes[i])
-        params[f"mapping.fc{i}.weight"] = weight / np.float32(config.lr_multiplier)
-        params[f"mapping.fc{i}.bias"] = zeros(sizes[i + 1])
-    return params
+    return params | init.mapping(rng, sizes, config.lr_multiplier)
 
 
 # ---- the discriminator ---------------------------------------------------------------------------
@@ -284,7 +279,7 @@ class Discriminator(base.Discriminator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        toy.check_rng(rng)
+        check.rng(rng)
         params, buffers = {}, {}
         filt = filters.setup_filter(config.resample_filter).astype(np.float32)
 
@@ -306,9 +301,7 @@ class Discriminator(base.Discriminator):
                     layer(f"b{res}.skip", here, below, 1, bias=False)
         top, out = config.channels(4), config.label_dim or 1
         layer("b4.conv", top + config.mbstd_num_channels, top, 3)
-        for name, inside, outside in (("fc", 16 * top, top), ("out", top, out)):
-            params[f"b4.{name}.weight"] = normal(rng, outside, inside)
-            params[f"b4.{name}.bias"] = zeros(outside)
+        params |= init.layer(rng, "b4.fc", top, 16 * top) | init.layer(rng, "b4.out", out, top)
         if config.c_dim:
             params |= mapping_params(config.mapping_kwargs, rng, 0, config.c_dim, out)
         return cls(config, params, buffers)

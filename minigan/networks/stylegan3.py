@@ -17,11 +17,11 @@ import math
 
 import numpy as np
 
-from minigan import filters, layers, networks, toy
+from minigan import check, filters, layers, networks
 from minigan.layers import dense
 from minigan.networks import base, stylegan2
+from minigan.networks.init import normal, zeros
 from minigan.ops import bias_act, conv2d, filtered_lrelu
-from minigan.toy import normal, zeros
 
 Discriminator, DiscriminatorConfig = stylegan2.Discriminator, stylegan2.DiscriminatorConfig
 
@@ -56,7 +56,7 @@ class Config:
     magnitude_ema_beta: float = 0.999  # decay of the mean squares per step
 
     def __post_init__(self):
-        base.check_config(
+        check.image_fields(
             self, img_channels=1, z_dim=1, w_dim=1, c_dim=0, channel_base=1, channel_max=1,
             num_layers=1, num_critical=0, margin_size=0, conv_kernel=1, filter_size=1,
             lrelu_upsampling=1,
@@ -272,13 +272,13 @@ class Generator(base.Generator):
 
     num_ws = property(lambda self: self.config.num_layers + 2)
 
-    def _w(self, z, c):
+    def _mapping(self, z, c):
         return stylegan2.mapping(self.params, self.config.mapping_kwargs, z, c)
 
-    def _synthesize(self, ws, noises):
+    def _synthesis(self, ws, noises):
         return synthesis(self.params, self.buffers, self.config, ws)[0]
 
-    def with_new_emas(self, ws):
+    def with_new_emas(self, ws, rng=None):
         """(the images of ws, a copy whose mean squares have moved towards those of this pass)."""
         img, changed = synthesis(self.params, self.buffers, self.config, ws, update_emas=True)
         return img, self.replace(buffers=self.buffers | changed)
@@ -302,7 +302,7 @@ class Generator(base.Generator):
     @classmethod
     def init(cls, config, rng):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
-        toy.check_rng(rng)
+        check.rng(rng)
         params = stylegan2.mapping_params(
             config.mapping_kwargs, rng, config.z_dim, config.c_dim, config.w_dim
         )

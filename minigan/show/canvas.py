@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from minigan import check
 from minigan.evaluation import equivariance
 from minigan.show import live
 
@@ -35,8 +36,8 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
     for network in networks.values():
         live.check_generator("canvas_slider", network, images=True)
         equivariance.transformed(network, np.eye(3))
-    live.check_number("canvas_slider", "psi", psi, -1, 1.5)
-    live.check_number("canvas_slider", "x", x, -_LONGEST, _LONGEST)
+    check.within("canvas_slider", "psi", psi, -1, 1.5)
+    check.within("canvas_slider", "x", x, -_LONGEST, _LONGEST)
 
     @functools.lru_cache(8)
     def styles(name, text, psi):

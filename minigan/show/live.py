@@ -21,9 +21,9 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from minigan import toy
 from minigan.data.images import grid
 from minigan.latents import from_seed, parse_range
+from minigan.networks import base
 from minigan.show import svg
 
 _STYLE = """<style>
@@ -254,22 +254,13 @@ def field(name, value):
 
 def check_generator(who, G, images=False):
     """Raises: TypeError unless G is a generator (of images)."""
-    if not isinstance(G, toy.Generator) or (images and not hasattr(G, "img_channels")):
+    if not isinstance(G, base.Generator) or (images and not hasattr(G, "img_channels")):
         kind = "a generator of images" if images else "a Generator"
         raise TypeError(
             f"{who}: G is {type(G).__name__}; expected {kind}, such as minigan.load('portraits')"
         )
     if getattr(G, "c_dim", 0):
         raise ValueError(f"{who}: G has {G.c_dim} classes; expected a network without labels")
-
-
-def check_number(who, name, value, low, high, whole=False):
-    """Raises: TypeError, ValueError unless value is a number (a whole one) from low to high."""
-    expected = f"expected a {'whole ' * whole}number from {low:g} to {high:g}"
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise TypeError(f"{who}: {name} is {value!r}; {expected}")
-    if not low <= value <= high:
-        raise ValueError(f"{who}: {name} is {value!r}; {expected}")
 
 
 def seeds(name, text, most):

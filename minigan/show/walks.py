@@ -14,7 +14,7 @@ import ipywidgets
 import numpy as np
 from PIL import Image
 
-from minigan import atomic
+from minigan import atomic, check
 from minigan.data.images import to_uint8
 from minigan.latents import slerp
 from minigan.show import live, svg
@@ -28,8 +28,8 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
     Returns a widget.  Raises: TypeError, ValueError.
     """
     live.check_generator("latent_walk", G)
-    live.check_number("latent_walk", "frames", frames, 2, 240, whole=True)
-    live.check_number("latent_walk", "psi", psi, -1, 1.5)
+    check.within("latent_walk", "frames", frames, 2, 240, whole=True)
+    check.within("latent_walk", "psi", psi, -1, 1.5)
     drawn = {}
 
     def draw(seeds, psi):

@@ -13,10 +13,10 @@ import functools
 import ipywidgets
 import numpy as np
 
+from minigan import check
 from minigan.latents import truncate
 from minigan.networks import stylegan3
 from minigan.show import live, svg
-from minigan.toy import check_array
 
 _CLOUD = 400  # latents that show where styles usually lie
 
@@ -28,9 +28,9 @@ def psi_slider(G, seeds="0-5", psi=1.0, cutoff=None):
     Returns a widget.  Raises: TypeError, ValueError.
     """
     live.check_generator("psi_slider", G)
-    live.check_number("psi_slider", "psi", psi, -1, 1.5)
+    check.within("psi_slider", "psi", psi, -1, 1.5)
     cutoff = G.num_ws if cutoff is None else cutoff
-    live.check_number("psi_slider", "cutoff", cutoff, 0, G.num_ws, whole=True)
+    check.within("psi_slider", "cutoff", cutoff, 0, G.num_ws, whole=True)
     rng = np.random.default_rng(0)
     cloud = G.mapping(rng.standard_normal((_CLOUD, G.z_dim), np.float32))[:, 0] - G.w_avg
     plane = np.linalg.svd(cloud, full_matrices=False)[2][:2].T  # the two main directions of W
@@ -239,8 +239,8 @@ def direction_slider(G, direction, seeds="0-5", limit=3.0, name="direction"):
             f"direction_slider: direction is {direction.dtype} {list(direction.shape)}; expected "
             f"floats of shape [{w_dim}] or [{G.num_ws}, {w_dim}]"
         )
-    check_array("direction_slider: direction", direction, direction.shape)
-    live.check_number("direction_slider", "limit", limit, 1e-6, 1e6)
+    check.finite("direction_slider: direction", direction, direction.shape)
+    check.within("direction_slider", "limit", limit, 1e-6, 1e6)
 
     @functools.lru_cache(4)
     def styles(text, psi):

@@ -7,8 +7,8 @@ import dataclasses
 import math
 import typing
 
-from minigan import optim
-from minigan.networks import base, stylegan2
+from minigan import check, optim
+from minigan.networks import stylegan2
 from minigan.training import augment
 
 
@@ -42,7 +42,7 @@ class Config:
     ada_kimg: float = 500.0  # from p = 0 to 1
     blur_sigma: float = 0.0  # D sees images blurred by so many pixels; StyleGAN3-R has 10 …
     blur_kimg: float = 200.0  # … falling to 0 in so many kimg
-    expert: str = ""  # file of a `features.Network` for a second D, see feature_discriminator.py
+    expert: str = ""  # file of a `reader.Network` through which a second D looks
     expert_weight: float = 0.3  # of what it says, in G's loss
     expert_lr: float = 0.01
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
@@ -51,24 +51,14 @@ class Config:
     split_each_tick: bool = False  # log what share of the variance w explains, at each tick too
 
     def __post_init__(self):
-        positive = {"kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg",
-                    "expert_lr"}  # fmt: skip
-        for name, kind in typing.get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            least = 0 if name == "seed" else 1
-            if kind is int and not (number and isinstance(value, int) and value >= least):
-                raise ValueError(
-                    f"Config: {name} is {value!r}; expected a whole number from {least}"
-                )
-            if kind is float and not (number and 0 <= value < math.inf):
-                raise ValueError(f"Config: {name} is {value!r}; expected a number from 0")
-            if name in positive and value == 0:
-                raise ValueError(f"Config: {name} is {value!r}; expected more than 0")
-            if kind in (bool, str) and not isinstance(value, kind):
-                wanted = "True or False" if kind is bool else "a word"
-                raise ValueError(f"Config: {name} is {value!r}; expected {wanted}")
-        base.check_fields(self)
+        positive = ("kimg", "g_lr", "d_lr", "ema_kimg", "kimg_per_tick", "ada_kimg", "blur_kimg",
+                    "expert_lr")  # fmt: skip
+        hints = typing.get_type_hints(type(self)).items()
+        least = {name: int(kind is int) for name, kind in hints if kind in (int, float)}
+        check.fields(self, **least | {"seed": 0})
+        for name in positive:
+            if getattr(self, name) == 0:
+                raise ValueError(f"Config: {name} is {getattr(self, name)!r}; expected more than 0")
         if self.beta2 >= 1 or self.mixing_prob > 1:
             raise ValueError(
                 f"Config: beta2 is {self.beta2} and mixing_prob {self.mixing_prob}; expected less "

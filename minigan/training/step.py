@@ -15,11 +15,10 @@ import math
 
 import numpy as np
 
-from minigan import autograd, latents, layers, losses, optim, toy
+from minigan import autograd, check, files, latents, layers, losses, optim
 from minigan.autograd import variable
 from minigan.device import beside, moved
-from minigan.networks import reader as features
-from minigan.networks import stylegan1, stylegan3
+from minigan.networks import stylegan1
 from minigan.training import augment
 from minigan.training.feature_discriminator import FeatureDiscriminator
 
@@ -65,14 +64,14 @@ class State:
 
 
 def start(config):
-    """The state before the first step.  Raises: as `features.load`, for config.expert."""
+    """The state before the first step.  Raises: as `files.load_reader`, for the expert's file."""
     rng = np.random.default_rng([config.seed, 1 << 62])
     G, D = config.G.build(rng), config.D.build(rng)
     if config.grow:
         G, D = _at_lod(G, config.lod(0)), _at_lod(D, config.lod(0))
     state = State(G, D, G, config.g_adam.init(G.params), config.d_adam.init(D.params))
     if config.expert:
-        f = features.load(config.expert)
+        f = files.load_reader(config.expert)
         expert = FeatureDiscriminator.init(f.config, rng, f)
         adam = config.expert_adam.init(expert.params)
         state = dataclasses.replace(state, expert=expert, expert_adam=adam)
@@ -132,7 +131,7 @@ def _advance(config, state, data, rng):
         stats |= found
         if config.lazy_r1 and state.step % config.r1_interval == 0:
             state, stats["r1"] = _d_r1(config, state, data, real, c, rng)
-    except (Diverged, toy.NotFinite) as error:
+    except (Diverged, check.NotFinite) as error:
         raise Diverged(f"training came apart at step {state.step} ({error})") from None
     images = state.images + config.batch
     half_life = 1000 * config.ema_kimg
@@ -288,11 +287,8 @@ def _g_path_length(config, state, data, rng):
 def _d_main(config, state, data, real, c, rng):
     z, fake_c = _latents(config, state, data, rng, len(real))
     ws, _ = _styles(config, state.G, z, fake_c, rng)
-    if isinstance(state.G, stylegan3.Generator):
-        fake, G = state.G.with_new_emas(ws)  # the one pass that moves its mean squares
-        state = dataclasses.replace(state, G=G)
-    else:
-        fake = state.G.synthesis(ws, "random", rng)
+    fake, G = state.G.with_new_emas(ws, rng)  # the one pass that moves StyleGAN3's mean squares
+    state = dataclasses.replace(state, G=G)
     number = int(rng.integers(1 << 62))
 
     def real_view(images):  # the same augmentations each time
