@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from minigan import autograd, device, files, latents, layers, losses, ops, optim, training
-from minigan.__main__ import setting
+from minigan.cli.train import setting
 from minigan.data import images
 from minigan.networks import reader as features
 from minigan.networks import stylegan1, stylegan2, stylegan3

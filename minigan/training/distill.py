@@ -1,6 +1,6 @@
 """A generator learns another's pictures: the quickest way to a first StyleGAN3 without a GPU.
 
-    python -m minigan imitate --teacher portraits32 --out runs/pupil.npz
+    python -m minigan distill --teacher portraits32 --out runs/pupil.npz
 
 The pupil takes the teacher's mapping network as it is, so that a latent means the same to both, and
 its synthesis network learns, by plain regression, to draw what the teacher draws.  The result is
