@@ -33,12 +33,12 @@ def helped(monkeypatch, capsys, *arguments):
 
 
 def test_help_lists_every_command_and_each_explains_itself(monkeypatch, capsys):
-    listed = re.findall(r"^    ([a-z]\S*) ", helped(monkeypatch, capsys), re.MULTILINE)
+    listed = re.findall(r"^    ([a-z]\S*)", helped(monkeypatch, capsys), re.MULTILINE)
     assert set(listed) == COMMANDS and len(listed) == len(COMMANDS)
     for name in COMMANDS:
         assert f"usage: minigan {name} [-h]" in helped(monkeypatch, capsys, name)
     text = helped(monkeypatch, capsys, "experiment")
-    assert set(re.findall(r"^    ([a-z]\S*) ", text, re.MULTILINE)) == EXPERIMENTS
+    assert set(re.findall(r"^    ([a-z]\S*)", text, re.MULTILINE)) == EXPERIMENTS
     for name in EXPERIMENTS:
         text = helped(monkeypatch, capsys, "experiment", name)
         assert all(option in text for option in ("--seeds", "--jobs", "--out"))

@@ -73,11 +73,14 @@ def test_the_committed_table_of_path_length_is_complete():
     assert len(path_length.summary(rows).splitlines()) == 13
 
 
+@pytest.mark.slow
 def test_path_length_measures_all_columns(tmp_path, monkeypatch):
     """A run in miniature: two points, two seeds; a second time it goes on and finds the same."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINIGAN_QUIET", "1")
-    small = training.override(TINY, {"G.img_resolution": 32, "D.img_resolution": 32})
+    small = training.override(
+        TINY, {"G.img_resolution": 32, "D.img_resolution": 32, "batch": 20}
+    )
     monkeypatch.setitem(training.PRESETS, "portraits32", small)
     monkeypatch.setattr(path_length, "KIMG", 2)
     monkeypatch.setattr(path_length, "EVERY", 1)

@@ -6,7 +6,7 @@ import importlib
 from minigan.cli.arguments import positive, whole
 
 
-def add(commands):
+def add(commands) -> None:
     experiment = commands.add_parser("experiment", help="make a table of the course anew")
     names = experiment.add_subparsers(dest="name", metavar="NAME", required=True)
 

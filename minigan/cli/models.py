@@ -17,7 +17,7 @@ from minigan.cli.arguments import NETWORK
 MARK = "<!-- from here on made by: python -m minigan card --network {} -->"
 
 
-def add(commands):
+def add(commands) -> None:
     command = commands.add_parser("export", help="a training run's networks, to ship")
     command.add_argument("--run", dest="folder", required=True, help="the run's folder")
     command.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")

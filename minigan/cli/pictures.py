@@ -8,7 +8,7 @@ import pathlib
 from minigan.cli.arguments import NETWORK, whole
 
 
-def add(commands):
+def add(commands) -> None:
     generate = commands.add_parser("generate", help="pictures of a network, by seed")
     generate.set_defaults(run=_generate)
     mix = commands.add_parser("style-mix", help="a grid of rows' seeds with columns' styles")

@@ -3,7 +3,7 @@
 from minigan.cli.arguments import whole
 
 
-def add(commands):
+def add(commands) -> None:
     toy = commands.add_parser("toy", help="the one-dimensional style-GAN of Part 1")
     toy.add_argument("--no-adain", action="store_true", help="leave AdaIN out")
     toy.add_argument("--seed", type=whole(0), default=0)

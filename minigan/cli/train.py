@@ -6,7 +6,7 @@ import pathlib
 from minigan.cli.arguments import NETWORK, check_out, positive, whole
 
 
-def add(commands):
+def add(commands) -> None:
     train = commands.add_parser("train", help="train a generator and its discriminator")
     train.add_argument("--config", help="a preset (portraits32); on resuming, the checkpoint's")
     train.add_argument("--data", help="a folder or a zip of pictures, instead of drawn portraits")

@@ -39,7 +39,7 @@ class Sizes:
 
 
 CARD = Sizes()
-QUICK = Sizes(500, 25, 48, 100, 2000, 200, 64)
+QUICK = Sizes(1000, 25, 48, 100, 2000, 200, 64)
 
 
 def every(G, reader, data=None, images_seen: int = 0, sizes: Sizes = CARD) -> dict:
