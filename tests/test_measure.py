@@ -167,5 +167,32 @@ def test_measures_of_a_network_that_saw_nothing_say_nothing_of_copies(tmp_path, 
     from minigan.cli import models
 
     files.save(tmp_path / "G.npz", {"G_ema": minigan.load("portraits32")})
-    monkeypatch.setattr(models, "generator_tables", lambda G, data, seen, sizes: (data, seen))
+    monkeypatch.setattr(models, "generator_tables", lambda G, data, seen, *sizes: (data, seen))
     assert models.measures(tmp_path / "G.npz") == (None, 0)
+
+
+def test_an_official_file_can_be_measured_and_quick_is_passed_on(tmp_path, monkeypatch):
+    from minigan.cli import models
+    from minigan.networks import stylegan2
+    from tests import official_file
+
+    small = {"img_resolution": 8, "channel_base": 64, "channel_max": 8, "z_dim": 4, "w_dim": 4}
+    official_file.write(tmp_path / "net.pkl", stylegan2.Config(**small), ("G_ema",))
+    monkeypatch.setattr(models, "generator_tables", lambda G, *rest: (G.img_resolution, *rest))
+    assert models.measures(tmp_path / "net.pkl") == (8, None, 0, measure.CARD)
+    assert models.measures(tmp_path / "net.pkl", quick=True) == (8, None, 0, measure.QUICK)
+
+
+def test_tables_from_fewer_samples_say_so(reader):
+    import minigan
+    from minigan.evaluation import tables
+
+    sizes = measure.Sizes(80, 4, 6, 20, 64, 30, 8)
+    found = measure.every(minigan.load("portraits32"), reader, Portraits(32, 0), 90, sizes)
+    text = tables.of_generator(found)
+    for words in ("**Quick:** fewer samples", "Distances to 80 drawings", "FFD-factors32-N80",
+                  "N = 80) |", "path length, N = 4 ", "of 20 pictures to the nearest of 64:",
+                  "of N = 6, dB"):  # fmt: skip
+        assert words in text, words
+    whole = tables.of_generator(found | {"sizes": measure.CARD})
+    assert "Quick" not in whole and "Distances to 4000 drawings" in whole
