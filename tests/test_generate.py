@@ -31,7 +31,7 @@ def picture(path):
 
 def test_generate(network, tmp_path):
     run = command(
-        "generate", "--network", network, "--seeds", "0-2,7", "--trunc", 0.7, "--out", tmp_path
+        "generate", "--network", network, "--seeds", "0-2,7", "--trunc", 0.7, "--outdir", tmp_path
     )
     assert run.returncode == 0, run.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"seed{i:04d}.png" for i in (0, 1, 2, 7)]

@@ -143,16 +143,16 @@ def test_auc():
 def test_a_network_is_compared_with_the_stream_that_it_saw(tmp_path):
     """A checkpoint of today with portraits by number; one from before, with those of its batches."""
     from minigan import files, training
-    from minigan.evaluation import tables
+    from minigan.cli import models
     from tests.test_training import TINY
 
     training.train(TINY, tmp_path)
     networks, arrays, meta = files.read(tmp_path / "checkpoint.npz")
-    data = tables._drawn(meta)
+    data = models.drawn(meta)
     assert type(data) is Portraits
     np.testing.assert_array_equal(data.batch(3, 2)[0], open_data(TINY).batch(3, 2)[0])
     del meta["stream"]
-    data = tables._drawn(meta)
+    data = models.drawn(meta)
     rng = np.random.default_rng([TINY.seed, 1 << 61, 4])
     np.testing.assert_array_equal(data.batch(5, 1)[0], portraits.sample(4, 8, rng)[0][1:2])
     files.save(tmp_path / "old.npz", networks, arrays, **meta)
@@ -164,8 +164,35 @@ def test_measures_of_a_network_that_saw_nothing_say_nothing_of_copies(tmp_path, 
     """A snapshot has no record of its training; `measure` must not invent one."""
     import minigan
     from minigan import files
-    from minigan.evaluation import tables
+    from minigan.cli import models
 
     files.save(tmp_path / "G.npz", {"G_ema": minigan.load("portraits32")})
-    monkeypatch.setattr(tables, "report", lambda G, reader, data, seen: (data, seen))
-    assert tables.tables(tmp_path / "G.npz") == (None, 0)
+    monkeypatch.setattr(models, "generator_tables", lambda G, data, seen, *sizes: (data, seen))
+    assert models.measures(tmp_path / "G.npz") == (None, 0)
+
+
+def test_an_official_file_can_be_measured_and_quick_is_passed_on(tmp_path, monkeypatch):
+    from minigan.cli import models
+    from minigan.networks import stylegan2
+    from tests import official_file
+
+    small = {"img_resolution": 8, "channel_base": 64, "channel_max": 8, "z_dim": 4, "w_dim": 4}
+    official_file.write(tmp_path / "net.pkl", stylegan2.Config(**small), ("G_ema",))
+    monkeypatch.setattr(models, "generator_tables", lambda G, *rest: (G.img_resolution, *rest))
+    assert models.measures(tmp_path / "net.pkl") == (8, None, 0, measure.CARD)
+    assert models.measures(tmp_path / "net.pkl", quick=True) == (8, None, 0, measure.QUICK)
+
+
+def test_tables_from_fewer_samples_say_so(reader):
+    import minigan
+    from minigan.evaluation import tables
+
+    sizes = measure.Sizes(80, 4, 6, 20, 64, 30, 8)
+    found = measure.every(minigan.load("portraits32"), reader, Portraits(32, 0), 90, sizes)
+    text = tables.of_generator(found)
+    for words in ("**Quick:** fewer samples", "Distances to 80 drawings", "FFD-factors32-N80",
+                  "N = 80) |", "path length, N = 4 ", "of 20 pictures to the nearest of 64:",
+                  "of N = 6, dB"):  # fmt: skip
+        assert words in text, words
+    whole = tables.of_generator(found | {"sizes": measure.CARD})
+    assert "Quick" not in whole and "Distances to 4000 drawings" in whole

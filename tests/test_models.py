@@ -7,8 +7,9 @@ import pytest
 
 import minigan
 from minigan import device, files
+from minigan.cli import models
 from minigan.data import portraits
-from minigan.evaluation import measure, tables
+from minigan.evaluation import measure
 
 GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
@@ -21,7 +22,7 @@ def test_every_network_has_a_card_and_is_small():
     assert set(files.ALIASES.values()) <= names
     for name in CARDS:
         card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-        above, _, made = card.partition(tables.MARK.format(name))
+        above, _, made = card.partition(models.MARK.format(name))
         assert "## Known faults" in above and "## Measures" in made, name
     for name in names:
         assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
@@ -72,7 +73,7 @@ def numbers(text):
 def test_a_card_is_made_from_its_file(name):
     """The measures again, from the shipped file: the card's text but for the last digits."""
     card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-    made = tables.tables(name)
+    made = models.measures(name)
     then = card.split("## Measures\n\n")[1].strip()
     strip = re.compile(r"-?\d+(\.\d+)?|\*\*")
     words = [
@@ -92,16 +93,16 @@ def test_export_and_card_of_a_run(tmp_path, monkeypatch):
 
     config = training.override(TINY, {"G.img_resolution": 32, "D.img_resolution": 32})
     training.train(config, tmp_path / "run")
-    tables.export(tmp_path / "run", "tiny", tmp_path)
+    models.export(tmp_path / "run", "tiny", tmp_path)
     G = files.load(tmp_path / "tiny.npz")
     whole = files.load(tmp_path / "run" / "checkpoint.npz")
     z = np.random.default_rng(0).standard_normal((2, 4), np.float32)
     np.testing.assert_allclose(G(z), whole(z), atol=0.02)
     assert list(files.read_networks(tmp_path / "tiny-D.npz")) == ["D"]
     (tmp_path / "tiny.md").write_text("# tiny\n\nBy hand.\n\n")
-    monkeypatch.setattr(tables, "report", lambda *args: "the tables")
+    monkeypatch.setattr(models, "generator_tables", lambda *args: "the tables")
     for _ in range(2):  # twice gives the same
-        tables.write("tiny", tmp_path)
+        models.write_card("tiny", tmp_path)
     text = (tmp_path / "tiny.md").read_text()
     assert (
         text.startswith("# tiny\n\nBy hand.\n\n<!-- from here on made by")
@@ -114,4 +115,4 @@ def test_export_and_card_of_a_run(tmp_path, monkeypatch):
         assert (tmp_path / picture).stat().st_size > 500
     with pytest.raises(ValueError, match="expected a training checkpoint"):
         files.save(tmp_path / "run" / "checkpoint.npz", {"G": G})
-        tables.export(tmp_path / "run", "tiny", tmp_path)
+        models.export(tmp_path / "run", "tiny", tmp_path)

@@ -1,4 +1,4 @@
-"""Imports stay light and low; figures and sources show what they promise; the command line works."""
+"""Imports stay light and low; figures and sources show what they promise."""
 
 import ast
 import graphlib
@@ -9,10 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from minigan import __main__ as command_line
 from minigan import progress, show, toy
-from minigan.data import portraits
-from minigan.ops import warm
 from minigan.ops.cpu.runtime import compile as jit
 from minigan.progress import quiet
 
@@ -138,81 +135,3 @@ def test_source_is_the_packages_own():
     assert "def" in show.source(toy.adain)._repr_html_()
     with pytest.raises(TypeError, match="no Python source"):
         show.source(np.add)
-
-
-def say(monkeypatch, capsys, *arguments):
-    """What a command that fails says: a sentence."""
-    monkeypatch.setattr(sys, "argv", ["minigan", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        command_line.main()
-    text = end.value.code if isinstance(end.value.code, str) else capsys.readouterr().err
-    assert isinstance(end.value.code, str) is text.startswith("error: ") and "Traceback" not in text
-    return text
-
-
-@pytest.mark.parametrize(
-    "arguments, words",
-    [
-        (("toy", "compare", "--out", "HERE/none/t.csv"), "there is no folder HERE/none"),
-        (("toy", "mixing", "--out", "HERE/none/t.csv"), "there is no folder HERE/none"),
-        (("sticking", "--out", "HERE/none/t.csv"), "there is no folder HERE/none"),
-        (("features", "--task", "factors", "--out", "HERE/none/f.npz"), "there is no folder HERE/none"),
-        (("imitate", "--out", "HERE"), "--out HERE is a folder; expected a file"),
-        (("toy", "--seed", "-1"), "--seed: '-1' is not a whole number from 0"),
-        (("toy", "compare", "--jobs", "0"), "--jobs: '0' is not a whole number from 1"),
-        (("imitate", "--out", "HERE/p.npz", "--kimg", "nan"), "--kimg: 'nan' is not a number above 0"),
-        (("export", "--run", "HERE/none", "--name", "n"), "there is no file HERE/none/checkpoint.npz"),
-        (("measure", "--network", "HERE"), "HERE is a folder; expected a file"),
-        (("measure", "--network", "HERE/page.npz"), "HERE/page.npz is a web page"),
-        (("generate", "--network", "HERE/page.npz", "--seeds", "0", "--out", "HERE/o"), "is a web page"),
-        (("generate", "--network", "portraits", "--seeds", "0", "--out", "HERE/page.npz"),
-         "error: HERE/page.npz: File exists"),
-        (("train", "--outdir", "HERE/page.npz/run"), "error: HERE/page.npz/run: Not a directory"),
-        (("train", "--outdir", "HERE/run", "--resume"), "there is no file HERE/run/checkpoint.npz"),
-        (("train", "--outdir", "HERE/run", "--init", "HERE/page.npz"), "HERE/page.npz is a web page"),
-        (("train", "--outdir", "HERE/run", "--set", "G=3"), "G is 3; expected a generator's settings"),
-        (("train", "--outdir", "HERE/run", "--set", "G.mapping_kwargs=3"), "expected a MappingConfig"),
-        (("train", "--outdir", "HERE/run", "--set", "G.z_dim.x=3"), "no setting 'G.z_dim.x'"),
-        (("train", "--outdir", "HERE/run", "--set", "batch={[]:1}"), "batch is '{[]:1}'; expected a"),
-        (("train", "--outdir", "HERE/run", "--set", "grow=8"), "grow is 8; expected a list of numbers"),
-    ],
-)  # fmt: skip
-def test_wrong_use_is_said_in_a_sentence(arguments, words, tmp_path, monkeypatch, capsys):
-    (tmp_path / "page.npz").write_text("<html>Quota exceeded")
-    arguments = [a.replace("HERE", str(tmp_path)) for a in arguments]
-    assert words.replace("HERE", str(tmp_path)) in say(monkeypatch, capsys, *arguments)
-    assert [p.name for p in tmp_path.iterdir()] == ["page.npz"]
-
-
-def test_a_bug_is_said_and_can_be_traced(monkeypatch, capsys):
-    def broken(*args):
-        raise KeyError("yaw")
-
-    monkeypatch.setattr(portraits, "draw", broken)
-    monkeypatch.setattr(warm, "warm", lambda everything: None)
-    text = say(monkeypatch, capsys, "warm")
-    assert text.startswith("error: KeyError: 'yaw'") and "MINIGAN_TRACEBACK=1" in text
-    monkeypatch.setenv("MINIGAN_TRACEBACK", "1")
-    with pytest.raises(KeyError):
-        command_line.main()
-
-
-def test_each_command_may_stop_or_lack_memory(monkeypatch, capsys):
-    for error, text in ((MemoryError, "error: MemoryError"), (KeyboardInterrupt, "stopped")):
-
-        def broken(everything, error=error):
-            raise error
-
-        monkeypatch.setattr(warm, "warm", broken)
-        monkeypatch.setattr(sys, "argv", ["minigan", "warm"])
-        with pytest.raises(SystemExit, match=f"^{text}$"):
-            command_line.main()
-
-
-@pytest.mark.parametrize("arguments, silent", [([], False), (["--no-adain"], True)])
-def test_the_toy_says_what_one_number_hides(arguments, silent):
-    command = [sys.executable, "-m", "minigan", "toy", "--seed", "1", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    numbers = [float(line.split()[-1]) for line in run.stdout.splitlines() if line.startswith("  ")]
-    assert numbers[0] > 0.05 and (numbers[1] == 0) is silent and numbers[2] > 0.05
-    assert ("no path leads from w" in run.stdout) is silent

@@ -422,7 +422,9 @@ def test_rivals_have_as_many_parameters():
 
 def test_the_committed_table_is_complete():
     root = pathlib.Path(__file__).parent.parent
-    rows = styles_or_concatenation.read(root / "notebooks/results/styles_or_concatenation.csv")
+    rows = styles_or_concatenation.TABLE.read(
+        root / "notebooks/results/styles_or_concatenation.csv"
+    )
     assert {(r["style"], r["seed"]) for r in rows} == {(s, i) for s in toy.STYLES for i in range(5)}
     assert {r["steps"] for r in rows} == {toy_training.Training().steps}
     assert "mean ± standard deviation over 5 seeds" in styles_or_concatenation.summary(rows)
@@ -431,7 +433,9 @@ def test_the_committed_table_is_complete():
 def test_lesson_04_says_what_its_table_says():
     """If this fails after the table was made anew, lesson 04, "What came out", must change too."""
     root = pathlib.Path(__file__).parent.parent
-    rows = styles_or_concatenation.read(root / "notebooks/results/styles_or_concatenation.csv")
+    rows = styles_or_concatenation.TABLE.read(
+        root / "notebooks/results/styles_or_concatenation.csv"
+    )
 
     def of(column):
         styles = ([r[column] for r in rows if r["style"] == s] for s in toy.STYLES)
@@ -454,7 +458,9 @@ def test_lesson_04_says_what_its_table_says():
 
 def test_a_missing_folder_is_found_before_training(tmp_path):
     with pytest.raises(FileNotFoundError, match="no folder"):
-        styles_or_concatenation.compare([0], 10**9, tmp_path / "missing" / "table.csv")
+        styles_or_concatenation.TABLE.make(
+            styles_or_concatenation.tasks([0], 10**9), tmp_path / "missing" / "table.csv"
+        )
 
 
 def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
@@ -470,9 +476,11 @@ def test_a_collapsed_toy_is_measured_as_far_as_it_goes(rng):
 @pytest.mark.slow
 def test_the_comparison_in_miniature(tmp_path):
     path = tmp_path / "table.csv"
-    rows = styles_or_concatenation.compare([0, 1], 20, path, jobs=2)
+    rows = styles_or_concatenation.TABLE.make(
+        styles_or_concatenation.tasks([0, 1], 20), path, jobs=2
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
-    read = styles_or_concatenation.read(path)
+    read = styles_or_concatenation.TABLE.read(path)
     assert len(read) == 8 and set(read[0]) == set(styles_or_concatenation.COLUMNS)
     again = styles_or_concatenation.run("adain", 1, 20)
     one = next(r for r in rows if r["style"] == "adain" and r["seed"] == 1)
@@ -522,7 +530,7 @@ def test_follows_knows_whose_factor_it_is():
 
 def test_the_committed_table_of_mixing_is_complete():
     root = pathlib.Path(__file__).parent.parent
-    rows = styles_or_concatenation.read(root / "notebooks/results/style_mixing.csv")
+    rows = style_mixing.TABLE.read(root / "notebooks/results/style_mixing.csv")
     assert [(r["mixing_prob"], r["seed"]) for r in rows] == [
         (p, s) for s in range(5) for p in style_mixing.PROBS
     ]
@@ -532,7 +540,7 @@ def test_the_committed_table_of_mixing_is_complete():
 def test_lesson_05_says_what_its_table_says():
     """If this fails after the table was made anew, lesson 05, §4, must change too."""
     root = pathlib.Path(__file__).parent.parent
-    rows = styles_or_concatenation.read(root / "notebooks/results/style_mixing.csv")
+    rows = style_mixing.TABLE.read(root / "notebooks/results/style_mixing.csv")
     without, mixing = (
         {k: np.array([r[k] for r in rows if r["mixing_prob"] == p]) for k in style_mixing.COLUMNS}
         for p in style_mixing.PROBS
@@ -555,8 +563,8 @@ def test_lesson_05_says_what_its_table_says():
 @pytest.mark.slow
 def test_the_table_of_mixing_in_miniature(tmp_path):
     path = tmp_path / "table.csv"
-    style_mixing.compare([0, 1], 20, path, jobs=2)
-    rows = styles_or_concatenation.read(path)
+    style_mixing.TABLE.make(style_mixing.tasks([0, 1], 20), path, jobs=2)
+    rows = style_mixing.TABLE.read(path)
     assert len(rows) == 4 and set(rows[0]) == set(style_mixing.COLUMNS)
     again = style_mixing.run(0.9, 1, 20)
     assert {k: float(f"{v:.5g}") for k, v in again.items()} == rows[3]

@@ -1,82 +1,178 @@
-"""Pictures from a network file: by seed, with styles mixed, and between seeds.
+"""minigan generate, style-mix, interpolate: pictures from a network.
 
 Read first: `latents.py`.
 """
 
 import pathlib
 
-import numpy as np
-
-from minigan import files, latents, progress
-from minigan.data.images import grid, write_png
+from minigan import progress
+from minigan.cli.arguments import NETWORK, whole
 
 
-def _label(G, label):
-    if G.c_dim == 0:
-        if label is not None:
-            raise ValueError(f"--class is {label}, and the network has no classes; leave it out")
-        return None
-    if label is None or not 0 <= label < G.c_dim:
-        raise ValueError(f"--class is {label}; expected a class from 0 to {G.c_dim - 1}")
-    return np.eye(G.c_dim, dtype=np.float32)[label : label + 1]
+def add(commands) -> None:
+    generate = commands.add_parser("generate", help="pictures of a network, by seed")
+    generate.set_defaults(run=_generate)
+    mix = commands.add_parser("style-mix", help="a grid of rows' seeds with columns' styles")
+    mix.set_defaults(run=_style_mix)
+    between = commands.add_parser("interpolate", help="frames on the way from seed to seed")
+    between.set_defaults(run=_interpolate)
+    for parser in (generate, mix, between):
+        parser.add_argument("--network", required=True, help=NETWORK)
+        parser.add_argument("--outdir", required=True, help="where the PNG files go")
+        parser.add_argument("--trunc", type=float, default=1.0, help="truncation, psi (1: none)")
+        parser.add_argument("--class", dest="label", type=int, help="of a conditional network")
+        parser.add_argument("--noise-mode", choices=("const", "random", "none"), default="const")
+    for parser in (generate, between):
+        parser.add_argument("--seeds", required=True, help="such as 0-63 or 1,5,7-9")
+    mix.add_argument("--rows", required=True, help="seeds of the rows, such as 85,100,75")
+    mix.add_argument("--cols", required=True, help="seeds of the columns, whose styles are taken")
+    mix.add_argument("--styles", help="the layers taken, such as 0-3 (the first half)")
+    between.add_argument(
+        "--w-frames", type=whole(1), default=60, help="frames from one seed to the next"
+    )
 
 
-def _styles(G, seed, label, psi):
-    return G.mapping(latents.from_seed(seed, G.z_dim), _label(G, label), psi)
+def _generate(args):
+    generate(args.network, _range(args.seeds), args.outdir, **_common(args))
 
 
-def _image(G, ws, noise_mode, seed):
-    rng = np.random.default_rng(seed) if noise_mode == "random" else None
-    return G.synthesis(ws, noise_mode, rng)
+def _style_mix(args):
+    styles = _range(args.styles) if args.styles else None
+    rows, cols = _range(args.rows), _range(args.cols)
+    style_mix(args.network, rows, cols, args.outdir, styles, **_common(args))
 
 
-def _opened(network, outdir):
-    G, outdir = files.load(network), pathlib.Path(outdir)
-    if not hasattr(G, "img_channels"):
-        raise ValueError(f"{network} holds a toy, which draws signals; expected one of pictures")
-    outdir.mkdir(parents=True, exist_ok=True)
-    return G, outdir
+def _interpolate(args):
+    interpolate(args.network, _range(args.seeds), args.outdir, args.w_frames, **_common(args))
 
 
-def generate(network, seeds, outdir, psi=1.0, label=None, noise_mode="const"):
-    """outdir/seed0000.png, … of a network file.  Raises: as `files.load` and the generator."""
-    G, outdir = _opened(network, outdir)
+def _range(text):
+    from minigan import latents
+
+    return latents.parse_range(text)
+
+
+def _common(args):
+    return {"psi": args.trunc, "label": args.label, "noise_mode": args.noise_mode}
+
+
+class _Painter:
+    """A generator, how its pictures are to be, and the folder they go to."""
+
+    def __init__(self, network, outdir, psi, label, noise_mode):
+        from minigan import files
+
+        self.G, self.folder = files.load(network), pathlib.Path(outdir)
+        self.psi, self.noise_mode = psi, noise_mode
+        if not hasattr(self.G, "img_channels"):
+            raise ValueError(
+                f"{network} holds a toy, which draws signals; expected one of pictures"
+            )
+        self.c = self._one_hot(label)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _one_hot(self, label):
+        import numpy as np
+
+        c_dim = self.G.c_dim
+        if c_dim == 0:
+            if label is not None:
+                raise ValueError(
+                    f"--class is {label}, and the network has no classes; leave it out"
+                )
+            return None
+        if label is None or not 0 <= label < c_dim:
+            raise ValueError(f"--class is {label}; expected a class from 0 to {c_dim - 1}")
+        return np.eye(c_dim, dtype=np.float32)[label : label + 1]
+
+    def styles(self, seed):
+        from minigan import latents
+
+        return self.G.mapping(latents.from_seed(seed, self.G.z_dim), self.c, self.psi)
+
+    def image(self, ws, seed):
+        """seed: of the noise, where it is random."""
+        import numpy as np
+
+        rng = np.random.default_rng(seed) if self.noise_mode == "random" else None
+        return self.G.synthesis(ws, self.noise_mode, rng)
+
+    def write(self, name, images, columns=1):
+        from minigan.data.images import grid, write_png
+
+        write_png(self.folder / name, grid(images, columns))
+
+
+def generate(
+    network: str | pathlib.Path,
+    seeds: list[int],
+    outdir: str | pathlib.Path,
+    psi: float = 1.0,
+    label: int | None = None,
+    noise_mode: str = "const",
+) -> None:
+    """outdir/seed0000.png, … of a network.  Raises: as `files.load` and the generator."""
+    painter = _Painter(network, outdir, psi, label, noise_mode)
     for seed in progress.bar(seeds, "pictures"):
-        img = _image(G, _styles(G, seed, label, psi), noise_mode, seed)
-        write_png(outdir / f"seed{seed:04d}.png", grid(img, 1))
+        painter.write(f"seed{seed:04d}.png", painter.image(painter.styles(seed), seed))
 
 
-def style_mix(network, rows, cols, outdir, styles=None, psi=1.0, label=None, noise_mode="const"):
+def style_mix(
+    network: str | pathlib.Path,
+    rows: list[int],
+    cols: list[int],
+    outdir: str | pathlib.Path,
+    styles: list[int] | None = None,
+    psi: float = 1.0,
+    label: int | None = None,
+    noise_mode: str = "const",
+) -> None:
     """outdir/grid.png: each row's seed with the layers `styles` (None: the first half) taken from
-    each column's; and each picture alone, such as 85-55.png."""
-    G, outdir = _opened(network, outdir)
-    styles = list(range(G.num_ws // 2)) if styles is None else styles
-    if not all(0 <= i < G.num_ws for i in styles):
-        raise ValueError(f"--styles are {styles}; expected layers from 0 to {G.num_ws - 1}")
-    ws = {seed: _styles(G, seed, label, psi) for seed in dict.fromkeys(rows + cols)}
-    plain = {seed: _image(G, w, noise_mode, seed) for seed, w in ws.items()}
-    pictures = [np.ones_like(plain[rows[0]])] + [plain[col] for col in cols]
+    each column's; and each picture alone, such as 85-55.png.
+
+    Raises: ValueError for layers that the network does not have; as `files.load`.
+    """
+    import numpy as np
+
+    painter = _Painter(network, outdir, psi, label, noise_mode)
+    layers = painter.G.num_ws
+    styles = list(range(layers // 2)) if styles is None else styles
+    if not all(0 <= i < layers for i in styles):
+        raise ValueError(f"--styles are {styles}; expected layers from 0 to {layers - 1}")
+    ws = {seed: painter.styles(seed) for seed in dict.fromkeys(rows + cols)}
+    plain = {seed: painter.image(w, seed) for seed, w in ws.items()}
+    images = [np.ones_like(plain[rows[0]])] + [plain[col] for col in cols]
     for row in progress.bar(rows, "rows"):
-        pictures.append(plain[row])
+        images.append(plain[row])
         for col in cols:
             mixed = np.array(ws[row])
             mixed[:, styles] = ws[col][:, styles]
-            pictures.append(_image(G, mixed, noise_mode, row))
-            write_png(outdir / f"{row}-{col}.png", grid(pictures[-1], 1))
-    write_png(outdir / "grid.png", grid(np.concatenate(pictures), len(cols) + 1))
+            images.append(painter.image(mixed, row))
+            painter.write(f"{row}-{col}.png", images[-1])
+    painter.write("grid.png", np.concatenate(images), len(cols) + 1)
 
 
-def interpolate(network, seeds, outdir, frames=60, psi=1.0, label=None, noise_mode="const"):
-    """outdir/frame00000.png, …: from seed to seed in straight lines through W, and back again."""
+def interpolate(
+    network: str | pathlib.Path,
+    seeds: list[int],
+    outdir: str | pathlib.Path,
+    frames: int = 60,
+    psi: float = 1.0,
+    label: int | None = None,
+    noise_mode: str = "const",
+) -> None:
+    """outdir/frame00000.png, …: from seed to seed in straight lines through W, and back again.
+
+    Raises: ValueError for a single seed, or no frame; as `files.load`.
+    """
     if len(seeds) < 2 or frames < 1:
         raise ValueError(f"{len(seeds)} seeds, {frames} frames; expected two seeds and a frame")
-    G, outdir = _opened(network, outdir)
-    ws = [_styles(G, seed, label, psi) for seed in seeds]
+    painter = _Painter(network, outdir, psi, label, noise_mode)
+    ws = [painter.styles(seed) for seed in seeds]
     path = [
         start + (end - start) * (i / frames)
         for start, end in zip(ws, [*ws[1:], ws[0]], strict=True)
         for i in range(frames)
     ]
     for i, w in enumerate(progress.bar(path, "frames")):
-        img = _image(G, w, noise_mode, seeds[0])
-        write_png(outdir / f"frame{i:05d}.png", grid(img, 1))
+        painter.write(f"frame{i:05d}.png", painter.image(w, seeds[0]))

@@ -7,6 +7,8 @@ the spread over seeds.  Factors are read by a network, with the errors that its 
 Read first: `metrics.py`, `networks/reader.py`.  Read next: `tables.py`.
 """
 
+import dataclasses
+
 import numpy as np
 
 from minigan.autograd.variable import plain
@@ -20,6 +22,48 @@ SEEDS = (0, 1, 2)
 N = 4000
 PSIS = (0.0, 0.25, 0.5, 0.7, 1.0, 1.25)
 BINS = 4  # of a continuous factor
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """How many pictures, or latents, `every` takes; those of a model card."""
+
+    distances: int = N  # and the factors' tables
+    paths: int = 200
+    canvases: int = 480
+    copies: int = 500  # beside so many of the training data, and as many new ones:
+    others: int = 20_000
+    variety: int = 1000
+    shares: int = 512  # of the variance
+
+
+CARD = Sizes()
+QUICK = Sizes(1000, 25, 48, 100, 2000, 200, 64)
+
+
+def every(G, reader, data=None, images_seen: int = 0, sizes: Sizes = CARD) -> dict:
+    """All measures of a generator of portraits below, by name, and what they were made with.
+
+    data, images_seen: what G was trained on, for `memorised`; None: no such measure.
+    "separability" is a sentence where G varies too little to be separated.
+    """
+    try:
+        separable = separability(G, reader, sizes.distances)
+    except ValueError as error:  # G has collapsed, and the card says so
+        separable = str(error)
+    return {
+        "reader": {"fingerprint": reader.fingerprint, "features": reader.config.features},
+        "sizes": sizes,
+        "distances": distances(G, reader, sizes.distances),
+        "path_lengths": path_lengths(G, reader, sizes.paths),
+        "separability": separable,
+        "readable": readable(G, reader, sizes.distances),
+        "coverage": coverage(G, reader, sizes.distances),
+        "memorised": None if data is None
+        else memorised(G, data, images_seen, sizes.copies, sizes.others),
+        "equivariance": equivariance(G, sizes.canvases),
+        "variety": variety(G, sizes.variety),
+    }  # fmt: skip
 
 
 def images(G, n, rng, psi=1.0):

@@ -1,1 +1,1 @@
-"""One file for each measured question of the course; each writes a table of notebooks/results/."""
+"""One file for each measured question of the course; each has a `Table` of notebooks/results/."""

@@ -1,10 +1,12 @@
 """Does mixing regularisation make styles independent?  Toys trained with and without, many seeds.
 
-`python -m minigan toy mixing` trains both with every seed and writes a row for each to a CSV file,
-which lesson 05 reads.  Measured as the paper does, by what happens when styles are mixed at test
-time (StyleGAN, Table 2), and by the known factors, which the paper could not.
+    python -m minigan experiment style_mixing
 
-Read first: `toy/training.py`, `experiments/styles_or_concatenation.py`.
+trains both with every seed and writes a row for each to a CSV file, which lesson 05 reads.
+Measured as the paper does, by what happens when styles are mixed at test time (StyleGAN, Table 2),
+and by the known factors, which the paper could not.
+
+Read first: `toy/training.py`.
 """
 
 import numpy as np
@@ -12,14 +14,15 @@ import numpy as np
 from minigan import latents, toy
 from minigan.data import signals
 from minigan.evaluation import metrics
-from minigan.experiments import styles_or_concatenation
+from minigan.experiments.table import Table, mean_std
 from minigan.toy import training as toy_training
 
 PROBS = (0.0, 0.9)
 CUT = 4  # of 8 layers: those of length 4 and 8 before it, 16 and 32 after
-COLUMNS = ("mixing_prob", "seed", "steps", "floor", "distance", "distance_mixed") + tuple(
-    f"{factor}_{source}" for factor in signals.FACTORS for source in ("coarse", "fine")
-)
+COLUMNS = {"mixing_prob": float, "seed": int, "steps": int} | dict.fromkeys(
+    ("floor", "distance", "distance_mixed",
+     *(f"{factor}_{source}" for factor in signals.FACTORS for source in ("coarse", "fine"))), float,
+)  # fmt: skip
 
 
 def follows(G, rng, n=2000, cut=CUT):
@@ -61,7 +64,7 @@ def distances(G, rng, n=4096):
     }
 
 
-def run(mixing_prob, seed, steps):
+def run(mixing_prob: float, seed: int, steps: int) -> dict:
     """Train and measure one toy; a row of the table."""
     training = toy_training.Training(steps=steps, mixing_prob=mixing_prob)
     G, _, _ = toy_training.train(toy.Config(), np.random.default_rng(seed), training)
@@ -72,16 +75,18 @@ def run(mixing_prob, seed, steps):
     return row
 
 
-def compare(seeds, steps, path, jobs=1):
-    """Run both with all seeds and write `path`; as `styles_or_concatenation.compare`."""
-    tasks = [(prob, seed, steps) for seed in seeds for prob in PROBS]
-    return styles_or_concatenation.write_table(path, COLUMNS, run, tasks, jobs)
+TABLE = Table(COLUMNS, run)
 
 
-def summary(rows):
-    """A text table: mean ± standard deviation over seeds (two or more), without and with mixing."""
+def tasks(seeds: list[int], steps: int = toy_training.Training.steps) -> list[tuple]:
+    """Without and with, every seed: arguments of `run`."""
+    return [(prob, seed, steps) for seed in seeds for prob in PROBS]
+
+
+def summary(rows: list[dict]) -> str:
+    """The table as text: mean ± standard deviation over seeds, without and with mixing."""
     seeds = len({row["seed"] for row in rows})
-    lines = [f"mean ± standard deviation over {seeds} seeds, {int(rows[0]['steps'])} steps each",
+    lines = [f"mean ± standard deviation over {seeds} seeds, {rows[0]['steps']} steps each",
              f"{'':28}{'without mixing':>16}{'with':>16}"]  # fmt: skip
     names = {"floor": "floor (data against data)", "distance": "distance, one latent",
              "distance_mixed": "distance, two mixed"}  # fmt: skip
@@ -89,9 +94,7 @@ def summary(rows):
         names[f"{factor}_coarse"] = f"{factor}: r² with coarse"
         names[f"{factor}_fine"] = f"{factor}: r² with fine"
     for column, name in names.items():
-        cells = []
-        for prob in PROBS:
-            values = [row[column] for row in rows if row["mixing_prob"] == prob]
-            cells.append(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}")
+        cells = [mean_std((row[column] for row in rows if row["mixing_prob"] == prob), 3)
+                 for prob in PROBS]  # fmt: skip
         lines.append(f"{name:28}{cells[0]:>16}{cells[1]:>16}")
     return "\n".join(lines)

@@ -1,6 +1,8 @@
 """From StyleGAN2 to StyleGAN3 in steps, all untrained: what makes details stick to pixels?
 
-    python -m minigan sticking        measures EQ-T over several seeds and writes a table
+    python -m minigan experiment texture_sticking
+
+measures EQ-T over several seeds and writes a row for each to a CSV file; lesson 10 reads it.
 
 The steps are those of StyleGAN3's Table 2, on a toy of 32²: four convolutions, two at 16 samples
 and two at 32.  Weights are random: whether a network glues details to its pixels is a matter of how
@@ -9,7 +11,6 @@ it is built, before it has learned anything.
 Read first: `networks/stylegan3.py`, `evaluation/equivariance.py`.
 """
 
-import csv
 import dataclasses
 import math
 
@@ -17,17 +18,17 @@ import numpy as np
 
 from minigan import filters, layers, ops
 from minigan.evaluation import equivariance
-from minigan.experiments import styles_or_concatenation
+from minigan.experiments.table import Table, mean_std
 from minigan.networks import stylegan2, stylegan3
 
 RATES = (16, 16, 32, 32)  # of the four layers
 _CHANNELS, _TAPS = 16, 6  # of maps; of filters, for each sample of the lower rate
-COLUMNS = ("step", "seed", "n", "eq_t", "eq_t_frac")
+COLUMNS = {"step": str, "seed": int, "n": int, "eq_t": float, "eq_t_frac": float}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Step:
-    """A generator that has come so far.  Made by `build`; the interface is that of all of ours."""
+    """A generator that has come so far.  Made by `build`; it has what `evaluation` asks of one."""
 
     noise: bool  # noise maps that stay at their pixels
     margin: int  # samples beyond each edge
@@ -136,7 +137,7 @@ STEPS = {
 }  # fmt: skip
 
 
-def run(step, seed, n):
+def run(step: str, seed: int, n: int) -> dict:
     """Measure one; a row of the table."""
     G = STEPS[step](np.random.default_rng([seed, 1]))
     found = {"step": step, "seed": seed, "n": n}
@@ -145,27 +146,19 @@ def run(step, seed, n):
     return found
 
 
-def compare(seeds, n, path, jobs=1):
-    """Measure all steps with all seeds and write `path`, a CSV file."""
-    tasks = [(step, seed, n) for seed in seeds for step in STEPS]
-    return styles_or_concatenation.write_table(path, COLUMNS, run, tasks, jobs)
+TABLE = Table(COLUMNS, run)
 
 
-def read(path):
-    """{step: {"eq_t": [dB per seed], "eq_t_frac": …}} of a table that `compare` wrote."""
-    found = {}
-    with open(path, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            step = found.setdefault(row["step"], {"eq_t": [], "eq_t_frac": []})
-            for name in step:
-                step[name].append(float(row[name]))
-    return found
+def tasks(seeds: list[int], n: int = 96) -> list[tuple]:
+    """Every step with every seed, n latents for each number: arguments of `run`."""
+    return [(step, seed, n) for seed in seeds for step in STEPS]
 
 
-def summary(path):
-    """The table as text: mean ± standard deviation over its seeds, a line for each step."""
+def summary(rows: list[dict]) -> str:
+    """The table as text: mean ± standard deviation over seeds, a line for each step."""
     lines = [f"{'untrained, dB':30}{'EQ-T':>14}{'EQ-T_frac':>14}"]
-    for name, values in read(path).items():
-        cells = [f"{np.mean(v):.1f} ± {np.std(v, ddof=1):.1f}" for v in values.values()]
-        lines.append(f"{name:30}{cells[0]:>14}{cells[1]:>14}")
+    for step in STEPS:
+        cells = [mean_std((row[name] for row in rows if row["step"] == step), 1)
+                 for name in ("eq_t", "eq_t_frac")]  # fmt: skip
+        lines.append(f"{step:30}{cells[0]:>14}{cells[1]:>14}")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """A generator learns to draw another's images: the quickest way to a first StyleGAN3 without a GPU.
 
-    python -m minigan imitate --teacher portraits32 --out runs/student.npz
+    python -m minigan distill --teacher portraits32 --out runs/student.npz
 
 The student takes the teacher's mapping network as it is, so that a latent means the same to both,
 and its synthesis network learns, by plain regression, to draw what the teacher draws.  The result
