@@ -59,10 +59,10 @@ test: $(ALL) lint
 	$(BIN)/python -m pytest -q -n 2
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --nbval notebooks solutions
 
-# What has moments to keep (a browser's answer, a student's time) shares one worker: xdist_group.
 slow: $(ALL)
 	$(BIN)/python -m minigan warm --all
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m 'slow or browser' -rs
+	$(BIN)/python -m pytest -q -n 2 -m 'slow and not alone and not browser' -rs
+	$(BIN)/python -m pytest -q -m 'slow and alone or browser' -rs
 
 nightly: $(ALL)
 	$(BIN)/python tools/made.py --make all

@@ -7,7 +7,7 @@ import pytest
 
 from tests.test_widgets import split
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("one at a time")]
+pytestmark = pytest.mark.browser
 
 
 def test_start_here_runs_and_its_first_slider_truncates(lab, browser):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.test_widgets import split
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("one at a time")]
+pytestmark = pytest.mark.browser
 START = "import numpy as np, minigan\nfrom minigan import show\nG = minigan.load('portraits32')"
 WIDGETS = {
     "psi_slider": "show.psi_slider(G)",
