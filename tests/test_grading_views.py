@@ -18,6 +18,7 @@ from minigan.grading.cells import is_solution
 from tests import bad_submissions as bad
 
 ROOT = pathlib.Path(__file__).parent.parent
+pytestmark = pytest.mark.alone
 EXERCISES = roster.exercises(ROOT / "solutions")
 DIFFERENTIATED = ("r1_penalty", "path_length")  # beside them, by a check's own function
 FAST = ("03_gradients_from_scratch", "08_stylegan")  # graded in half a second

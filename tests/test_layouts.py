@@ -138,6 +138,7 @@ def test_files_in_no_students_folder_are_named(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_run_says_what_it_left_out_and_ends_with_1(tmp_path):
     (tmp_path / "solutions").mkdir()
     bad.write(tmp_path / "solutions", bad.exercise())

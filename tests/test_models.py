@@ -10,6 +10,7 @@ from minigan import device, files
 from minigan.cli import models
 from minigan.data import portraits
 from minigan.evaluation import measure
+from tools import made
 
 GENERATORS = ["portraits32", "portraits32-2019", "portraits32-2021", "portraits64"]
 CARDS = sorted(path.stem for path in files.MODELS.glob("*.md"))
@@ -22,8 +23,8 @@ def test_every_network_has_a_card_and_is_small():
     assert set(files.ALIASES.values()) <= names
     for name in CARDS:
         card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-        above, _, made = card.partition(models.MARK.format(name))
-        assert "## Known faults" in above and "## Measures" in made, name
+        above, _, below = card.partition(models.MARK.format(name))
+        assert "## Known faults" in above and "## Measures" in below, name
     for name in names:
         assert (files.MODELS / f"{name}.npz").stat().st_size < 3e6
     assert sum(path.stat().st_size for path in files.MODELS.iterdir()) < 13e6  # what one downloads
@@ -64,26 +65,15 @@ def test_the_identity_network_knows_a_person_again():
     assert found["auc"] > 0.98 and found["same"] > 0.8 > 0.2 > found["other"]
 
 
-def numbers(text):
-    return [float(v) for v in re.findall(r"(?<![\w.])−?-?\d+\.\d+", text)]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CARDS)
+@pytest.mark.parametrize("name", ["factors32", "identity32", "portraits32-2019"])
 def test_a_card_is_made_from_its_file(name):
-    """The measures again, from the shipped file: the card's text but for the last digits."""
+    """The measures again, from the shipped file: the card's, but for the last digits.
+
+    Those of the other generators are made by `make nightly`, and whenever `tools/made.py` asks.
+    """
     card = (files.MODELS / f"{name}.md").read_text(encoding="utf-8")
-    made = models.measures(name)
-    then = card.split("## Measures\n\n")[1].strip()
-    strip = re.compile(r"-?\d+(\.\d+)?|\*\*")
-    words = [
-        re.sub(r"\W+", " ", strip.sub("", text))
-        for text in (then.split("not:")[0], made.split("not:")[0])
-    ]
-    assert words[0] == words[1]
-    one, two = (numbers(text.split("### What the latents")[0]) for text in (then, made))
-    assert len(one) == len(two) > 5
-    np.testing.assert_allclose(one, two, rtol=0.1, atol=0.05)
+    assert made.differs(card, models.measures(name), False) == ""
 
 
 def test_export_and_card_of_a_run(tmp_path, monkeypatch):

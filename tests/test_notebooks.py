@@ -121,12 +121,12 @@ def test_the_map_names_every_lesson_with_its_minutes():
             assert re.search(rf"\*\*{number}\*\*.*\| {minutes} \|", text), number
 
 
-def test_environment_lists_what_pyproject_asks_for():
+def test_environment_lists_what_a_student_needs():
     import yaml
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {*project["dependencies"], *project["optional-dependencies"]["lab"],
-              *project["optional-dependencies"]["test"], "-e ."}  # fmt: skip
+              *project["optional-dependencies"]["grade"], "-e ."}  # fmt: skip
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert set(listed[-1]["pip"]) == wanted
 

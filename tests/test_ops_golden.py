@@ -10,9 +10,8 @@ import pytest
 
 from minigan import layers, ops
 from minigan.autograd import vjp
-
-from .arrays import get, put
-from .conftest import GOLDEN
+from tests.arrays import get, put
+from tests.conftest import GOLDEN
 
 pytestmark = pytest.mark.usefixtures("device")
 

@@ -3,8 +3,10 @@
 import ast
 import graphlib
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
@@ -99,6 +101,20 @@ def test_one_variable_silences_all_in_one_way(monkeypatch):
         notice.on_end(None)
     readers = [p.name for p in FILES if 'environ.get("MINIGAN_QUIET")' in p.read_text()]
     assert readers == ["progress.py"]
+
+
+def test_a_quick_check_needs_what_a_student_installs():
+    """`make check`: what its tests import is installed with the extras lab and grade."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["grade"]]
+    known = {re.match(r"[\w-]+", need)[0].replace("pillow", "PIL") for need in needs}
+    known |= {*sys.stdlib_module_names, "minigan", "tests"}
+    rule = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
+    files = re.findall(r"tests/test_\w+\.py", rule)
+    assert len(files) > 1
+    for name in ("tests/conftest.py", "tests/arrays.py", *files):
+        tops = {each.partition(".")[0] for each in imports(ROOT / name) if each}
+        assert tops <= known, name
 
 
 def test_import_is_light():

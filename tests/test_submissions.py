@@ -23,6 +23,7 @@ from minigan.grading import cells, classroom, grade, kernel, roster, sandbox, su
 from tests import bad_submissions as bad
 
 ROOT = pathlib.Path(__file__).parent.parent
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigan import files, layers, ops, training
-from minigan.__main__ import setting
+from minigan.cli.train import setting
 from minigan.networks import reader
 from minigan.training.warm_start import warm_start
 from tests.test_training import CONFIGS, GROWING, STYLEGAN3, TINY, quiet  # noqa: F401

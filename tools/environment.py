@@ -1,4 +1,5 @@
-"""Write environment.yml, for conda and Binder, from pyproject.toml; --check says if it is stale."""
+"""Write environment.yml, for conda and Binder, from pyproject.toml: what
+students need.  --check says if it is stale."""
 
 import pathlib
 import sys
@@ -12,7 +13,7 @@ def environment():
     wanted = [
         *project["dependencies"],
         *project["optional-dependencies"]["lab"],
-        *project["optional-dependencies"]["test"],
+        *project["optional-dependencies"]["grade"],
     ]
     lines = [
         "# Made from pyproject.toml by tools/environment.py: change it there.",
