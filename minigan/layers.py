@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import math
+import numbers
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _check_resampling(who, x, w, f, up, down, padding):
     for axis, (before, after) in ((0, around[2:]), (1, around[:2])):
         length, k, taps = x.shape[2 + axis] * up, w.shape[2 + axis], f.shape[-1 if axis else 0]
         left = length + before + after - (k - 1) - used * (taps - 1)  # before every down-th is kept
-        if up > 1 and w.shape[2:] != (1, 1):  # cropped only after the transposed convolution
+        if up > 1 and (w.shape[2:] != (1, 1) or down > 1):  # cropped after a transposed convolution
             before, after, length = before - k + 1, after - k + up, length - up + k
         if left < 1 or length + min(before, 0) + min(after, 0) < 1:
             raise ValueError(
@@ -233,6 +234,10 @@ def modulated_conv2d_sg3(
     who = "modulated_conv2d_sg3"
     _check_modulated(who, x, w, s)
     padding = _check_resampling(who, x, w, None, 1, 1, padding)[3]
+    if isinstance(input_gain, numbers.Real):
+        input_gain = check.number(who, "input_gain", input_gain)
+    elif input_gain is not None:
+        check.array(who, "input_gain", input_gain, None, like=x)
     if input_gain is not None and np.shape(input_gain) not in ((), x.shape[1:2], x.shape[:2]):
         raise ValueError(
             f"{who}: input_gain has shape {np.shape(input_gain)}; "
