@@ -589,15 +589,18 @@ def test_an_image_takes_few_python_calls():
     ("synthesis.b8.conv1.affine.weight", "bias_act: b has shape"),
     ("synthesis.b8.conv1.bias", "bias_act: b has shape"),
     ("mapping.fc0.bias", "bias_act: b has shape"),
+    ("synthesis.b8.conv1.noise_const", "bias_act: noise has shape"),
 ])  # fmt: skip
 def test_a_parameter_that_does_not_fit_is_not_read_beyond_its_end(name, text):
     """By kernels, which look at no shape: checked networks may still be given any parameters."""
     G = stylegan2.Generator.init(G_CONFIGS[2], np.random.default_rng(0))
     z = np.zeros((2, 3), np.float32)
-    short = G.params[name][:, :2] if G.params[name].ndim == 4 else G.params[name][:2]
+    array = (G.params | G.buffers)[name]
+    which = "params" if name in G.params else "buffers"
+    short = array[:, :2] if array.ndim == 4 else array[:2]
     with pytest.raises(ValueError, match=text):
-        G.replace(params=G.params | {name: short})(z)
-    wide = G.params[name].astype(np.float64)
-    if name.endswith("weight") and wide.ndim == 4:
+        G.replace(**{which: getattr(G, which) | {name: short}})(z)
+    wide = array.astype(np.float64)
+    if array.ndim == 4:
         with pytest.raises(TypeError, match="arrays of float32 and float64; expected one dtype"):
             G.replace(params=G.params | {name: wide})(z)

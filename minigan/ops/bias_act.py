@@ -147,8 +147,8 @@ def check_bias_act(
     clamp = None if clamp is None else check.number(who, "clamp", clamp, least=0)
     if isinstance(dim, bool) or not isinstance(dim, int) or not 0 <= dim < len(shape):
         raise ValueError(f"{who}: dim is {dim!r}; expected an axis of x, which has {len(shape)}")
-    if b is not None and check.array(who, "b", b, 1, like=x).shape != (shape[dim],):
-        raise ValueError(f"{who}: b has shape {b.shape}; expected ({shape[dim]},), x's axis {dim}")
+    if b is not None:
+        check.array(who, "b", b, 1, like=x)
     if scale is not None or noise is not None:
         if len(shape) != 4 or dim != 1:
             raise ValueError(f"{who}: scale and noise need images and dim 1; x has shape {shape}")
@@ -156,31 +156,38 @@ def check_bias_act(
             raise ValueError(
                 f"{who}: scale has shape {scale.shape}; expected {shape[:2]}, x's N, C"
             )
-        wanted = [(n, 1, *shape[2:]) for n in (1, shape[0])]
-        if noise is not None and check.array(who, "noise", noise, 4, like=x).shape not in wanted:
-            raise ValueError(
-                f"{who}: noise has shape {noise.shape}; expected {wanted[0]} or {wanted[1]}"
-            )
+        if noise is not None:
+            check.array(who, "noise", noise, 4, like=x)
+    check_fit(who, shape, dim, b, noise)
     return {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
             "noise": noise}  # fmt: skip
+
+
+def check_fit(who, shape, dim, b, noise):
+    """Raise unless b and noise fit an array of this shape: kernels would read beyond their ends.
+
+    Asked of a network's parameters and buffers, too: these may be anybody's.
+    """
+    if b is not None and b.shape != (shape[dim],):
+        raise ValueError(f"{who}: b has shape {b.shape}; expected ({shape[dim]},), x's axis {dim}")
+    if noise is not None and noise.shape not in ((1, 1, *shape[2:]), (shape[0], 1, *shape[2:])):
+        raise ValueError(
+            f"{who}: noise has shape {noise.shape}; expected {(1, 1, *shape[2:])} or "
+            f"{(shape[0], 1, *shape[2:])}"
+        )
 
 
 def _bias_act(
     x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, scale=None, noise=None
 ):
-    """bias_act of checked arguments.
-
-    Only whether b fits is asked here, for networks whose parameters are anybody's: the kernels
-    would read beyond its end.
-    """
-    if b is not None and b.shape != (x.shape[dim],):
-        raise ValueError(f"bias_act: b has shape {b.shape}; expected ({x.shape[dim]},)")
+    """bias_act of checked arguments."""
+    check_fit("bias_act", x.shape, dim, b, noise)
     function, default_alpha, default_gain = ACTIVATIONS[act]
     alpha = default_alpha if alpha is None else alpha
     gain = default_gain if gain is None else gain
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
     recording = Variable in map(type, (x, b, scale, noise))
-    if on_gpu(x) and not recording and chosen() != "reference":
+    if type(x) is not np.ndarray and on_gpu(x) and not recording and chosen() != "reference":
         return kernels(x).bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise)
     slow = chosen() == "reference" or slope < 0 or gain <= 0
     if recording and not slow and x.ndim == 4 and dim == 1:

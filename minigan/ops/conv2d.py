@@ -116,12 +116,13 @@ def _conv2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), groups=1, styles=None, ep
     if chosen() == "reference" or Variable in (type(x), type(w), type(styles)):
         x = x if styles is None else scale_channels(x, styles)
         return apply_epilogue(_correlate(x, w, stride, padding, groups), epilogue)
+    x, w, styles = native(x, w, styles)
     gpu = on_gpu(x)
     if gpu and epilogue is not None and Variable not in map(type, epilogue):
         return kernels(x).conv2d(x, w, stride, padding, groups, styles, epilogue)
     scale = None if gpu or styles is None or groups > 1 else scale_only(epilogue)
-    x, w, styles, scale = native(x, w, styles, scale)
     if scale is not None:
+        _, scale = native(x, scale)
         return kernels(x).conv2d(x, w, stride, padding, groups, styles, scale)
     return apply_epilogue(kernels(x).conv2d(x, w, stride, padding, groups, styles), epilogue)
 

@@ -6,7 +6,7 @@ On a GPU one kernel, where NumPy's @ would be cuBLAS, which a CUDA graph cannot 
 import numpy as np
 
 from minigan import check
-from minigan.ops.dispatch import kernels
+from minigan.ops.dispatch import kernels, native
 from minigan.ops.epilogue import apply_epilogue, fusible, parse_epilogue
 
 
@@ -27,5 +27,5 @@ def _dense(x, w, epilogue=None):
     if x.shape[1] != w.shape[1]:
         raise ValueError(f"dense: w has shape {w.shape}; expected [O, {x.shape[1]}]")
     if fusible(x, w, *(epilogue or ())):
-        return kernels(x).dense(x, w, epilogue)
+        return kernels(x).dense(*native(x, w), epilogue)
     return apply_epilogue(x @ w.T, epilogue)

@@ -80,7 +80,7 @@ def _filtered_lrelu(
     x, fu=None, fd=None, b=None, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0), gain=SQRT2,
     slope=0.2, clamp=None, flip_filter=False,
 ):  # fmt: skip
-    """filtered_lrelu of checked arguments; whether b fits is asked as in `_bias_act`."""
+    """filtered_lrelu of checked arguments; whether b fits is asked as by `check_fit`."""
     if b is not None and b.shape != (x.shape[1],):
         raise ValueError(f"filtered_lrelu: b has shape {b.shape}; expected ({x.shape[1]},)")
     dtype = x.dtype.newbyteorder("=")

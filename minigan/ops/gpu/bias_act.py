@@ -32,7 +32,8 @@ def summed(parts, epilogue=None, dim=1):
     if y.size:
         planes, (fours, each) = y.size // inner, _fours(inner, parts)
         grid = (blocks(inner, 4 * each * THREADS), min(planes, PLANES), 1)
-        args = (parts, y, len(parts), planes, channels, inner, *epilogue_arguments(epilogue))
+        end = epilogue_arguments(epilogue, y, dim)
+        args = (parts, y, len(parts), planes, channels, inner, *end)
         launch("bias_act", f"bias_act{fours}", grid, (THREADS, 1, 1), args, y.dtype)
     return y
 
@@ -90,6 +91,6 @@ def dense(x, w, epilogue):
     x, w, y = contiguous(x), contiguous(w), cupy().empty((N, O), x.dtype)
     if y.size:
         grid = (blocks(O, THREADS // 32), blocks(N, 8), 1)
-        args = (x, w, y, N, C, O, *epilogue_arguments(epilogue))
+        args = (x, w, y, N, C, O, *epilogue_arguments(epilogue, y))
         launch("bias_act", "dense", grid, (THREADS, 1, 1), args, x.dtype)
     return y

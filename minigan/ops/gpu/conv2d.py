@@ -238,7 +238,7 @@ def _sums(image, weights, y, geometry, way, tile, splits, epilogue):
     """Correlate an _Image with _Weights into y; geometry as CONV_PARAMS."""
     N, O, OH, OW = geometry[0], geometry[6], geometry[4], geometry[5]
     groups, pixels = geometry[-1], N * OH * OW
-    end = epilogue_arguments(epilogue)
+    end = epilogue_arguments(epilogue, y[0])
     if tile is None:
         grid = (blocks(pixels, THREADS), groups if way == "few" else groups * O, 1)
         args = (image.array, weights.array, image.styles, y, *geometry, *end)

@@ -10,7 +10,8 @@ import pathlib
 import numpy as np
 
 from minigan.device import cupy
-from minigan.ops.bias_act import ACTIVATIONS
+from minigan.ops.bias_act import ACTIVATIONS, check_fit
+from minigan.ops.dispatch import native
 from minigan.ops.epilogue import Epilogue
 
 FOLDER = pathlib.Path(__file__).parent
@@ -106,9 +107,11 @@ def contiguous(a):
     return None if a is None else cupy().ascontiguousarray(a)
 
 
-def epilogue_arguments(epilogue):
-    """EPILOGUE_PARAMS of common.cuh, of an `Epilogue` or None."""
+def epilogue_arguments(epilogue, y, dim=1):
+    """EPILOGUE_PARAMS of common.cuh, of an `Epilogue` or None for the result y."""
     b, act, alpha, gain, clamp, scale, noise = epilogue or Epilogue()
+    check_fit("bias_act", y.shape, dim, b, noise)
+    _, scale, noise, b = native(y, scale, noise, b)
     _, default_alpha, default_gain = ACTIVATIONS[act]
     alpha = default_alpha if alpha is None else alpha
     gain = default_gain if gain is None else gain

@@ -76,7 +76,7 @@ def upfirdn2d(x, f, up, down, padding, epilogue=None):
         w, h, shared = tile_of("upfirdn2d", memory)
     taps = (fx, fy) if fixed or separable else (f if f.ndim == 2 else np.outer(f, f),)
     sizes = (N * C, H, W, OH, OW, ux, uy, dx, dy, x0, y0, tx, ty, C, w, h)
-    args = (contiguous(x), *map(constant, taps), y, *sizes, *epilogue_arguments(epilogue))
+    args = (contiguous(x), *map(constant, taps), y, *sizes, *epilogue_arguments(epilogue, y))
     grid = (blocks(OW, w), blocks(OH, h), min(N * C, PLANES))
     launch("upfirdn2d", kernel, grid, (THREADS, 1, 1), args, x.dtype, shared)
     return y
