@@ -3,61 +3,112 @@
 import contextlib
 import contextvars
 import math
+import numbers
 
 import numpy as np
 
-from minigan import check, ops
+from minigan import check
 from minigan.autograd.variable import Variable, plain
 from minigan.device import on_gpu
-from minigan.ops import ACTIVATIONS, bias_act, conv2d, conv_transpose2d, upfirdn2d
+from minigan.ops.bias_act import ACTIVATIONS
+from minigan.ops.conv2d import _conv2d, _conv_transpose2d
+from minigan.ops.dense import _dense
 from minigan.ops.dispatch import chosen, kernels, native
+from minigan.ops.epilogue import Epilogue, apply_epilogue, parse_epilogue
+from minigan.ops.upfirdn2d import _upfirdn2d, down_padding, up_padding
 
 
 def conv2d_resample(
-    x, w, f=None, up=1, down=1, padding=0, groups=1, flip_weight=True, flip_filter=False,
-    styles=None, finish=None,
-):  # fmt: skip
+    x: np.ndarray,
+    w: np.ndarray,
+    f: np.ndarray | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: int | list | tuple = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+    flip_filter: bool = False,
+    styles: np.ndarray | None = None,
+    epilogue: dict | None = None,
+) -> np.ndarray:
     """Upsample, convolve, downsample, in the cheapest order (StyleGAN2 App. B).
 
     x [N, C, H, W]; w [O, C/groups, kh, kw]; f, the low-pass filter, as `ops.upfirdn2d`'s; up and
     down are whole numbers.  padding is that of the upsampled image.  flip_weight True correlates,
     as deep learning's convolutions do.  The upsampling has gain up².  styles [N, C] scales x;
-    finish, a dict of `ops.bias_act`'s arguments, is done at the end.
+    epilogue, a dict of `ops.bias_act`'s arguments, is applied at the end.
     Returns [N, O, (H·up + padding − kh + 1)/down, …].
     Raises: as `ops.conv2d` and `ops.upfirdn2d`.
     """
     who = "conv2d_resample"
+    check.array(who, "x", x, 4)
+    check.array(who, "w", w, 4, like=x)
+    if styles is not None:
+        check.array(who, "styles", styles, 2, like=x)
+    groups = check.whole(who, "groups", groups, 1)
+    flip_weight = check.flag(who, "flip_weight", flip_weight)
+    flip_filter = check.flag(who, "flip_filter", flip_filter)
+    f, up, down, padding, size = _check_resampling(who, x, w, f, up, down, padding)
+    epilogue = parse_epilogue(who, (x.shape[0], w.shape[0], *size), x, epilogue)
+    return _conv2d_resample(
+        x, w, f, up, down, padding, groups, flip_weight, flip_filter, styles, epilogue
+    )
+
+
+def _check_resampling(who, x, w, f, up, down, padding):
+    """f, up, down and padding of a convolution with resampling, checked; and its result's size."""
     up, down = check.whole(who, "up", up, 1), check.whole(who, "down", down, 1)
-    taps = check.fir(who, "f", f)
-    th, tw = taps.shape[0], taps.shape[-1]
-    kh, kw = check.array(who, "w", w, 4).shape[2:]
-    x0, x1, y0, y1 = check.padding(who, padding)
-    if up > 1:  # padding that keeps the image in its place under the filter
-        x0, x1 = x0 + (tw + up - 1) // 2, x1 + (tw - up) // 2
-        y0, y1 = y0 + (th + up - 1) // 2, y1 + (th - up) // 2
-    if down > 1:
-        x0, x1 = x0 + (tw - down + 1) // 2, x1 + (tw - down) // 2
-        y0, y1 = y0 + (th - down + 1) // 2, y1 + (th - down) // 2
+    f, padding = check.fir(who, "f", f), check.padding(who, padding)
+    around, used = _around(f, up, down, padding), (up > 1) + (down > 1)  # times that f is applied
+    sizes = []
+    for axis, (before, after) in ((0, around[2:]), (1, around[:2])):
+        length, k, taps = x.shape[2 + axis] * up, w.shape[2 + axis], f.shape[-1 if axis else 0]
+        left = length + before + after - (k - 1) - used * (taps - 1)  # before every down-th is kept
+        if up > 1 and (w.shape[2:] != (1, 1) or down > 1):  # cropped after a transposed convolution
+            before, after, length = before - k + 1, after - k + up, length - up + k
+        if left < 1 or length + min(before, 0) + min(after, 0) < 1:
+            raise ValueError(
+                f"{who}: x is {x.shape[2]} × {x.shape[3]}, up is {up}, padding {padding}, w has "
+                f"shape {w.shape} and f {f.shape}; expected a result of at least 1 × 1 pixels"
+            )
+        sizes.append(left)
+    check.size(who, *sizes, "the result")
+    return f, up, down, padding, [(n - 1) // down + 1 for n in sizes]
+
+
+def _around(f, up, down, padding):
+    """padding (x0, x1, y0, y1), and what keeps the image in its place under the filter."""
+    padding = up_padding(f, (up, up), padding) if up > 1 else padding
+    return down_padding(f, (down, down), padding) if down > 1 else padding
+
+
+def _conv2d_resample(
+    x, w, f=None, up=1, down=1, padding=(0, 0, 0, 0), groups=1, flip_weight=True,
+    flip_filter=False, styles=None, epilogue=None,
+):  # fmt: skip
+    """conv2d_resample of checked arguments, with an `Epilogue` or None."""
+    ups, downs, gain, (kh, kw) = (up, up), (down, down), up**2, w.shape[2:]
+    x0, x1, y0, y1 = around = padding if up == down == 1 else _around(f, up, down, padding)
     if not flip_weight:
         w = np.flip(w, (2, 3))
     if (kh, kw) == (1, 1) and down > 1 and up == 1:  # on the smaller image
-        x = upfirdn2d(x, f, down=down, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return conv2d(x, w, groups=groups, styles=styles, finish=finish)
+        x = _upfirdn2d(x, f, down=downs, padding=around, flip_filter=flip_filter)
+        return _conv2d(x, w, groups=groups, styles=styles, epilogue=epilogue)
     if (kh, kw) == (1, 1) and up > 1 and down == 1:
-        x = conv2d(x, w, groups=groups, styles=styles)
-        return upfirdn2d(x, f, up, 1, [x0, x1, y0, y1], flip_filter, up**2, finish)
+        x = _conv2d(x, w, groups=groups, styles=styles)
+        return _upfirdn2d(x, f, ups, (1, 1), around, flip_filter, gain, epilogue)
     if up > 1:
         # Zero-insertion and convolution together are a transposed convolution; the filter follows.
-        y = conv_transpose2d(x, _transposed(w, groups), up, 0, groups, styles)
-        around = [x0 - kw + 1, x1 - kw + up, y0 - kh + 1, y1 - kh + up]
+        y = _conv_transpose2d(x, _transposed(w, groups), ups, groups=groups, styles=styles)
+        around = x0 - kw + 1, x1 - kw + up, y0 - kh + 1, y1 - kh + up
         if down == 1:
-            return upfirdn2d(y, f, 1, 1, around, flip_filter, up**2, finish)
-        y = upfirdn2d(y, f, 1, 1, around, flip_filter, up**2)
-        return upfirdn2d(y, f, down=down, flip_filter=flip_filter, finish=finish)
+            return _upfirdn2d(y, f, (1, 1), (1, 1), around, flip_filter, gain, epilogue)
+        y = _upfirdn2d(y, f, padding=around, flip_filter=flip_filter, gain=gain)
+        return _upfirdn2d(y, f, down=downs, flip_filter=flip_filter, epilogue=epilogue)
     if down > 1:  # the filter first, so that no output is computed and thrown away
-        x = upfirdn2d(x, f, padding=[x0, x1, y0, y1], flip_filter=flip_filter)
-        return conv2d(x, w, down, 0, groups, styles, finish)
-    return conv2d(x, w, 1, [x0, x1, y0, y1], groups, styles, finish)
+        x = _upfirdn2d(x, f, padding=around, flip_filter=flip_filter)
+        return _conv2d(x, w, downs, groups=groups, styles=styles, epilogue=epilogue)
+    return _conv2d(x, w, padding=around, groups=groups, styles=styles, epilogue=epilogue)
 
 
 def _transposed(w, groups):
@@ -83,7 +134,7 @@ def _demodulation(w, styles):
 
     Σ_{i,k} (s_i·w_oik)² is a product of [N, C] and [C, O]: no sample needs weights of its own.
     """
-    squares = ops.dense(np.square(styles), _square_sums(w))
+    squares = _dense(np.square(styles), _square_sums(w))
     return 1.0 / np.sqrt(squares + 1e-8)
 
 
@@ -100,38 +151,79 @@ def _check_modulated(who, x, w, styles):
 
 
 def modulated_conv2d(
-    x, weight, styles, noise=None, up=1, down=1, padding=0, resample_filter=None,
-    demodulate=True, flip_weight=True, b=None, act="linear", gain=None, clamp=None,
-    fused_modconv=False,
-):  # fmt: skip
+    x: np.ndarray,
+    weight: np.ndarray,
+    styles: np.ndarray,
+    noise: np.ndarray | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: int | list | tuple = 0,
+    resample_filter: np.ndarray | None = None,
+    demodulate: bool = True,
+    flip_weight: bool = True,
+    b: np.ndarray | None = None,
+    act: str = "linear",
+    gain: float | None = None,
+    clamp: float | None = None,
+    fused_modconv: bool = False,
+) -> np.ndarray:
     """StyleGAN2's convolution: weights scaled by the style, then normalised (Eq. 1–3).
 
     x [N, C, H, W]; weight [O, C, kh, kw]; styles [N, C]; noise [1 or N, 1, H', W'], added after the
-    demodulation.  Instead of each sample's own weights, its input is scaled by s and its output by
-    the demodulation: the same by linearity.  fused_modconv does it as the equations read, with a
-    group of channels for each sample.  padding and resample_filter as conv2d_resample's.  b [O],
-    act, gain and clamp, as `ops.bias_act`'s, come last: all in one pass.
+    demodulation.  padding and resample_filter as conv2d_resample's.  b [O], act, gain and clamp, as
+    `ops.bias_act`'s, come last.  fused_modconv: as the equations read, see `_modulated_conv2d`.
     Returns [N, O, H', W'].  Raises: ValueError, TypeError for arguments that do not fit.
     """
-    _check_modulated("modulated_conv2d", x, weight, styles)
+    who = "modulated_conv2d"
+    _check_modulated(who, x, weight, styles)
+    resample_filter, up, down, padding, size = _check_resampling(
+        who, x, weight, resample_filter, up, down, padding
+    )
+    shape = (x.shape[0], weight.shape[0], *size)
+    end = {"b": b, "act": act, "gain": gain, "clamp": clamp, "noise": noise}
+    return _modulated_conv2d(
+        x, weight, styles, up, down, padding, resample_filter,
+        check.flag(who, "demodulate", demodulate), check.flag(who, "flip_weight", flip_weight),
+        parse_epilogue(who, shape, x, end), check.flag(who, "fused_modconv", fused_modconv),
+    )  # fmt: skip
+
+
+def _modulated_conv2d(
+    x, weight, styles, up=1, down=1, padding=(0, 0, 0, 0), resample_filter=None, demodulate=True,
+    flip_weight=True, epilogue=None, fused_modconv=False,
+):  # fmt: skip
+    """modulated_conv2d of checked arguments, with noise, b, act, gain and clamp as an `Epilogue`.
+
+    Instead of each sample's own weights, its input is scaled by s and its output by the
+    demodulation: the same by linearity.  fused_modconv does it as the equations read, with a group
+    of channels for each sample.
+    """
     scale = _demodulation(weight, styles) if demodulate else None
-    finish = {"b": b, "act": act, "gain": gain, "clamp": clamp, "scale": scale, "noise": noise}
-    if act == "linear" and all(finish[name] is None for name in finish.keys() - {"act"}):
-        finish = None
-    args = {"up": up, "down": down, "padding": padding, "flip_weight": flip_weight}
+    args = (resample_filter, up, down, padding)
     if fused_modconv:
         n, c, height, width = x.shape
         w = weight * styles[:, None, :, None, None]  # w'_oikk of each sample (Eq. 1)
         w = w if scale is None else w * scale[:, :, None, None, None]  # w''_oikk (Eq. 3)
         w = np.reshape(w, (n * weight.shape[0], *weight.shape[1:]))
         x = np.reshape(x, (1, n * c, height, width))
-        y = conv2d_resample(x, w, resample_filter, groups=n, **args)
+        y = _conv2d_resample(x, w, *args, n, flip_weight)
         y = np.reshape(y, (n, weight.shape[0], *y.shape[2:]))
-        return y if finish is None else bias_act(y, **finish | {"scale": None})
-    return conv2d_resample(x, weight, resample_filter, styles=styles, finish=finish, **args)
+        return apply_epilogue(y, epilogue)
+    if scale is not None:
+        epilogue = (epilogue or Epilogue())._replace(scale=scale)
+    return _conv2d_resample(
+        x, weight, *args, flip_weight=flip_weight, styles=styles, epilogue=epilogue
+    )
 
 
-def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
+def modulated_conv2d_sg3(
+    x: np.ndarray,
+    w: np.ndarray,
+    s: np.ndarray,
+    demodulate: bool = True,
+    padding: int | list | tuple = 0,
+    input_gain: np.ndarray | float | None = None,
+) -> np.ndarray:
     """StyleGAN3's modulated convolution (§3.2): as StyleGAN2's, on pre-normalised w and s.
 
     x [N, C, H, W]; w [O, C, kh, kw]; s [N, C].  With demodulation each output's weights are first
@@ -139,26 +231,40 @@ def modulated_conv2d_sg3(x, w, s, demodulate=True, padding=0, input_gain=None):
     [C] or [N, C], scales the input afterwards: the demodulation does not undo it.
     Returns [N, O, H', W'].  Raises: as modulated_conv2d.
     """
-    _check_modulated("modulated_conv2d_sg3", x, w, s)
+    who = "modulated_conv2d_sg3"
+    _check_modulated(who, x, w, s)
+    padding = _check_resampling(who, x, w, None, 1, 1, padding)[3]
+    if isinstance(input_gain, numbers.Real):
+        input_gain = check.number(who, "input_gain", input_gain)
+    elif input_gain is not None:
+        check.array(who, "input_gain", input_gain, None, like=x)
     if input_gain is not None and np.shape(input_gain) not in ((), x.shape[1:2], x.shape[:2]):
         raise ValueError(
-            f"modulated_conv2d_sg3: input_gain has shape {np.shape(input_gain)}; "
+            f"{who}: input_gain has shape {np.shape(input_gain)}; "
             f"expected (), [C] or [N, C] with x's {x.shape[:2]}"
         )
-    scale = None
+    return _modulated_conv2d_sg3(
+        x, w, s, check.flag(who, "demodulate", demodulate), padding, input_gain
+    )
+
+
+def _modulated_conv2d_sg3(x, w, s, demodulate=True, padding=(0, 0, 0, 0), input_gain=None):
+    """modulated_conv2d_sg3 of checked arguments."""
+    epilogue = None
     if demodulate:
         # w / rms(w) comes after the convolution, as a factor: w itself may be kept transformed.
         squares = _square_sums(w)  # [O, C]
         rms = 1 / np.sqrt(np.mean(squares, axis=1) / math.prod(w.shape[2:]))  # [O]
         s = s / np.sqrt(np.mean(np.square(s)))
         norms = squares * np.square(rms)[:, None]  # of w / rms(w)
-        scale = rms / np.sqrt(ops.dense(np.square(s), norms) + 1e-8)
+        epilogue = Epilogue(scale=rms / np.sqrt(_dense(np.square(s), norms) + 1e-8))
     if input_gain is not None:
         s = s * input_gain
-    return conv2d(x, w, 1, padding, styles=s, finish=None if scale is None else {"scale": scale})
+    return _conv2d(x, w, padding=padding, styles=s, epilogue=epilogue)
 
 
 # ---- layers with parameters: `name` finds them in the dict ---------------------------------------
+# For networks, which have checked what they are given.
 
 _watcher = contextvars.ContextVar("watcher", default=None)
 
@@ -195,7 +301,7 @@ def dense(params, name, x, act="linear", lr_multiplier=1.0):
     weight = weight * (lr_multiplier / math.sqrt(weight.shape[1]))
     if b is not None and lr_multiplier != 1:
         b = b * lr_multiplier
-    return given(name, ops.dense(x, weight, b=b, act=act))
+    return given(name, _dense(x, weight, Epilogue(b, act)))
 
 
 def conv(params, name, x, f=None, up=1, down=1, act="linear", gain=1.0, clamp=None):
@@ -207,8 +313,10 @@ def conv(params, name, x, f=None, up=1, down=1, act="linear", gain=1.0, clamp=No
     weight = params[f"{name}.weight"]
     k = weight.shape[2]
     weight = weight * (1 / math.sqrt(weight.shape[1] * k * k))
-    finish = {"b": params.get(f"{name}.bias"), "act": act, **scaled(act, gain, clamp)}
-    y = conv2d_resample(x, weight, f, up, down, k // 2, flip_weight=up == 1, finish=finish)
+    epilogue = Epilogue(params.get(f"{name}.bias"), act, **scaled(act, gain, clamp))
+    y = _conv2d_resample(
+        x, weight, f, up, down, (k // 2,) * 4, flip_weight=up == 1, epilogue=epilogue
+    )
     return given(name, y)
 
 

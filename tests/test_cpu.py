@@ -123,7 +123,7 @@ def test_a_1x1_convolution_with_styles_for_each_image(dtype, error, rng):
     scale = rng.standard_normal((3, 70)).astype(dtype)
     expected = np.einsum("nchw,oc,nc->nohw", x, w[:, :, 0, 0], styles)
     for y in (ops.conv2d(x, w, styles=styles) * scale[:, :, None, None],
-              ops.conv2d(x, w, styles=styles, finish={"scale": scale})):  # fmt: skip
+              ops.conv2d(x, w, styles=styles, epilogue={"scale": scale})):  # fmt: skip
         wanted = expected * scale[:, :, None, None]
         assert np.abs(y - wanted).max() <= error * np.abs(wanted).max()
 
@@ -137,7 +137,7 @@ def test_a_scale_of_the_result_is_as_good_as_one_after_it(stride, kernel, size, 
         for shape in ((3, 37, size, 18), (70, 37, kernel, kernel), (3, 37), (3, 70))
     )
     expected = ops.conv2d(x, w, stride, 1, styles=styles) * scale[:, :, None, None]
-    y = ops.conv2d(x, w, stride, 1, styles=styles, finish={"scale": scale})
+    y = ops.conv2d(x, w, stride, 1, styles=styles, epilogue={"scale": scale})
     assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()
 
 

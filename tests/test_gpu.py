@@ -86,15 +86,15 @@ def test_each_convolution_kernel(way, splits, sizes, rng, monkeypatch):
     weight = 1e-4 * rng.standard_normal((o, c // groups, *size), dtype=np.float32)
     styles = rng.standard_normal((n, c), dtype=np.float32)
     back = 1e5 * rng.standard_normal((c, o // groups, *size), dtype=np.float32)
-    finish = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
+    epilogue = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
     bound = 1e-3 if way in ("tf32", "fp16") else 1e-5
 
     def results(dtype):
         a, b, s, k = (v.astype(dtype) for v in (x, weight, styles, back))
-        end = finish | {"b": finish["b"].astype(dtype)}
+        end = epilogue | {"b": epilogue["b"].astype(dtype)}
         args = {"padding": [1, 1, 1, 2], "stride": [1, 2], "groups": groups}
         y = ops.conv2d(a, b, **args)
-        yield from (y, ops.conv2d(a, b, styles=s, finish=end, **args))
+        yield from (y, ops.conv2d(a, b, styles=s, epilogue=end, **args))
         yield ops.conv2d(a, b, 1, [1, 0, -1, 2], groups, s, end)
         yield ops.conv2d(a, b, 1, [-1, 3, 5, -2], groups)
         yield ops.conv_transpose2d(a, k, 2, 1, groups, s)
@@ -146,11 +146,11 @@ def test_convolutions_by_warpgroups(way, splits, sizes, rng, monkeypatch, warpgr
     weight = 1e-4 * rng.standard_normal((o, c // groups, *size), dtype=np.float32)
     styles = rng.standard_normal((n, c), dtype=np.float32)
     back = rng.standard_normal((c, o // groups, *size), dtype=np.float32)
-    finish = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
+    epilogue = {"b": rng.standard_normal(o, dtype=np.float32), "act": "lrelu"}
 
     def results(dtype):
         a, b, s, k = (v.astype(dtype) for v in (x, weight, styles, back))
-        end = finish | {"b": finish["b"].astype(dtype)}
+        end = epilogue | {"b": epilogue["b"].astype(dtype)}
         yield ops.conv2d(a, b, 1, [1, 0, -1, 2], groups, s, end)
         y = ops.conv2d(a, b, 1, 1, groups)
         yield y
@@ -341,12 +341,12 @@ def test_images_of_several_tiles(taps, up, down, dtype, bounds, rng):
 
     def results(g, dtype):
         a = x.astype(dtype)
-        finish = {"act": "swish", "scale": scale.astype(dtype), "gain": 2.0, "clamp": 1.0}
+        epilogue = {"act": "swish", "scale": scale.astype(dtype), "gain": 2.0, "clamp": 1.0}
         y = ops.upfirdn2d(a, g, *args)
         noise = put(np.sin(np.arange(y[0, 0].size)).reshape(1, 1, *y.shape[2:]).astype(dtype))
         yield y
-        yield ops.upfirdn2d(a, g, *args, finish={"clamp": 0.5})
-        yield ops.upfirdn2d(a, g, *args, finish=finish | {"noise": noise})
+        yield ops.upfirdn2d(a, g, *args, epilogue={"clamp": 0.5})
+        yield ops.upfirdn2d(a, g, *args, epilogue=epilogue | {"noise": noise})
 
     for g in (f, np.outer(f, f), get(rng.standard_normal((min(taps, 24), taps)))):
         got = list(results(g, dtype))
@@ -585,7 +585,7 @@ def test_arrays_of_two_kinds_are_named(rng):
         (lambda: ops.conv2d(x, get(w)), "w"),
         (lambda: ops.bias_act(x, np.zeros(2)), "b"),
         (lambda: ops.conv2d(x, w, styles=np.zeros((1, 2))), "styles"),
-        (lambda: ops.conv2d(x, w, finish={"b": np.zeros(2)}), "b"),
+        (lambda: ops.conv2d(x, w, epilogue={"b": np.zeros(2)}), "b"),
         (lambda: ops.filtered_lrelu(x, b=np.zeros(2)), "b"),
     ):
         with pytest.raises(TypeError, match=f"{name} is a numpy.ndarray; expected a CuPy array, as x is a cupy.ndarray"):  # fmt: skip

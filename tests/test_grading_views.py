@@ -191,9 +191,10 @@ def test_the_students_command_says_what_the_graders_says(tmp_path):
 
 
 HELPERS = {
-    "its inner function": ("06_convolution_and_resampling", "upfirdn", "from minigan.ops.upfirdn2d import _resample\n\n\ndef upfirdn(x, f, up, down, pad):\n    return _resample('x', x[None, None], f, up, down, list(pad), False, 1)[0, 0]"),
+    "its inner function": ("06_convolution_and_resampling", "upfirdn", "from minigan.ops.upfirdn2d import _upfirdn2d\n\n\ndef upfirdn(x, f, up, down, pad):\n    return _upfirdn2d(x[None, None], f, (up, up), (down, down), tuple(pad))[0, 0]"),
     "another library's": ("06_convolution_and_resampling", "upfirdn", "import scipy.signal\n\n\ndef upfirdn(x, f, up, down, pad):\n    return scipy.signal.convolve(x, f, 'valid')"),
     "the definition in loops": ("10_stylegan3", "filtered", "from minigan.ops import reference\n\n\ndef filtered_lrelu(x, b, fu, fd, up, down, padding, clamp):\n    return reference.filtered_lrelu(x, b, np.outer(fu, fu), np.outer(fd, fd), (up, up), (down, down), tuple(padding), 2**0.5, 0.2, clamp)"),
+    "the unchecked one": ("10_stylegan3", "filtered", "from minigan.ops.filtered_lrelu import _filtered_lrelu\n\n\ndef filtered_lrelu(x, b, fu, fd, up, down, padding, clamp):\n    return _filtered_lrelu(x, fu, fd, b, (up, up), (down, down), tuple(padding), clamp=clamp)"),
     "half of it": ("13_measuring", "precision", "from minigan.evaluation.metrics import _covered\n\n\ndef precision_recall(real, fake, k=3):\n    return _covered(fake, real, k), _covered(real, fake, k)"),
     "a penalty with another target": ("09_stylegan2", "r1", "from minigan.losses import gradient_penalty\n\n\ndef r1_penalty(D, images, gamma):\n    return gradient_penalty(D, images, images, np.ones((len(images), 1, 1, 1)), gamma / 2, 0.0)"),
 }  # fmt: skip

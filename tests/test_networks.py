@@ -1,10 +1,12 @@
 """Every network and loss: derivatives to second order, and what must hold of the architecture."""
 
+import collections
 import dataclasses
 import json
 import pathlib
 import pickle
 import re
+import sys
 import zipfile
 
 import numpy as np
@@ -555,3 +557,50 @@ def test_labels_are_asked_for(rng):
         D(rng.standard_normal((4, 3, 9, 8), np.float32))
     with pytest.raises(ValueError, match="expected a batch divisible by 4"):
         D_CONFIGS[2].build(rng)(rng.standard_normal((6, 3, 8, 8), np.float32))
+
+
+# ---- arguments are checked once ---------------------------------------------------------------------
+
+
+def test_an_image_takes_few_python_calls():
+    """The network checks at its door; what it calls does not ask again."""
+    G = minigan.load("portraits32")
+    z = np.random.default_rng(0).standard_normal((1, 64), dtype=np.float32)
+    package, calls = str(pathlib.Path(minigan.__file__).parent), collections.Counter()
+
+    def count(frame, event, _):
+        file = frame.f_code.co_filename
+        if event == "call" and file.startswith(package):
+            calls[f"{file.removeprefix(package)} {frame.f_code.co_name}"] += 1
+
+    G(z)  # compiles, hires threads
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        G(z)
+    finally:
+        sys.setprofile(before)
+    assert 300 < sum(calls.values()) <= 1200, calls.most_common(20)
+
+
+@pytest.mark.parametrize("name, text", [
+    ("synthesis.b8.torgb.weight", "conv2d: w has shape"),
+    ("synthesis.b8.conv0.weight", "dense: w has shape"),  # of the demodulation, which comes first
+    ("synthesis.b8.conv1.affine.weight", "bias_act: b has shape"),
+    ("synthesis.b8.conv1.bias", "bias_act: b has shape"),
+    ("mapping.fc0.bias", "bias_act: b has shape"),
+    ("synthesis.b8.conv1.noise_const", "bias_act: noise has shape"),
+])  # fmt: skip
+def test_a_parameter_that_does_not_fit_is_not_read_beyond_its_end(name, text):
+    """By kernels, which look at no shape: checked networks may still be given any parameters."""
+    G = stylegan2.Generator.init(G_CONFIGS[2], np.random.default_rng(0))
+    z = np.zeros((2, 3), np.float32)
+    array = (G.params | G.buffers)[name]
+    which = "params" if name in G.params else "buffers"
+    short = array[:, :2] if array.ndim == 4 else array[:2]
+    with pytest.raises(ValueError, match=text):
+        G.replace(**{which: getattr(G, which) | {name: short}})(z)
+    wide = array.astype(np.float64)
+    if array.ndim == 4:
+        with pytest.raises(TypeError, match="arrays of float32 and float64; expected one dtype"):
+            G.replace(params=G.params | {name: wide})(z)

@@ -128,7 +128,7 @@ def primitive(fn, vjp, first=None):
 
     @functools.wraps(fn)
     def differentiable(*args, **kwargs):
-        if any(type(a) is Variable for a in args):
+        if Variable in map(type, args):
             return record(rule, args, kwargs)
         return fn(*args, **kwargs)
 

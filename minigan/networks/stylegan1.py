@@ -17,7 +17,11 @@ from minigan import check
 from minigan.layers import given, minibatch_stddev, pixel_norm
 from minigan.networks import base, init
 from minigan.networks.init import normal, zeros
-from minigan.ops import bias_act, conv2d, dense, downsample2d, filter2d, upsample2d
+from minigan.ops.bias_act import _bias_act
+from minigan.ops.conv2d import _conv2d
+from minigan.ops.dense import _dense as product
+from minigan.ops.epilogue import Epilogue
+from minigan.ops.upfirdn2d import _downsample2d, _filter2d, _upsample2d
 
 SQRT2 = math.sqrt(2)  # makes up for what the leaky ReLU removes
 BLUR = np.array([1, 2, 1]) / 4
@@ -86,19 +90,19 @@ def _scaled(params, name, gain):
 
 
 def _lrelu(params, name, x):
-    return given(name, bias_act(x, params[f"{name}.bias"], act="lrelu", gain=1.0))
+    return given(name, _bias_act(x, params[f"{name}.bias"], act="lrelu", gain=1.0))
 
 
 def _conv(params, name, x, gain=SQRT2):
     weight = _scaled(params, name, gain)
-    return conv2d(x, weight, padding=weight.shape[2] // 2)
+    return _conv2d(x, weight, padding=(weight.shape[2] // 2,) * 4)
 
 
 def _dense(params, name, x, gain=1.0, lr_multiplier=1.0, act="linear"):
     """Equalised, as the toy's: the gain belongs to the weights here, not to the activation."""
     weight = params[f"{name}.weight"]
     weight = weight * (gain * lr_multiplier / math.sqrt(weight.shape[1]))
-    return dense(x, weight, b=params[f"{name}.bias"] * lr_multiplier, act=act, gain=1.0)
+    return product(x, weight, Epilogue(params[f"{name}.bias"] * lr_multiplier, act, gain=1.0))
 
 
 def adain(x, style):
@@ -113,7 +117,7 @@ def adain(x, style):
 
 def mapping(params, config, z, c=None):
     """z [N, z_dim], labels c [N, c_dim] or None -> w [N, w_dim]."""
-    x = z if c is None else np.concatenate([z, dense(c, params["mapping.embed.weight"])], axis=1)
+    x = z if c is None else np.concatenate([z, product(c, params["mapping.embed.weight"])], axis=1)
     x = pixel_norm(x)
     for i in range(config.num_layers):
         x = _dense(params, f"mapping.fc{i}", x, SQRT2, config.lr_multiplier, "lrelu")
@@ -130,13 +134,13 @@ def faded(config, low, high):
 
 def _repeat(x, times):
     for _ in range(times):
-        x = upsample2d(x, PAIR, 2)
+        x = _upsample2d(x, PAIR)
     return x
 
 
 def _average(x, times):
     for _ in range(times):
-        x = downsample2d(x, PAIR, 2)
+        x = _downsample2d(x, PAIR)
     return x
 
 
@@ -169,7 +173,7 @@ def synthesis(params, config, ws, noises):
         if layer.endswith("conv0") and res > 4:
             if res == top and config.lod % 1:
                 low = _repeat(_to_rgb(params, f"synthesis.b{res // 2}.torgb", x), 1)
-            x = filter2d(_conv(params, name, _repeat(x, 1)), BLUR)
+            x = _filter2d(_conv(params, name, _repeat(x, 1)), BLUR)
         elif layer != "b4.conv0":  # for which the constant stands in
             x = _conv(params, name, x)
         if layer in noises:
@@ -182,7 +186,7 @@ def synthesis(params, config, ws, noises):
 
 def _to_rgb(params, name, x):
     """1×1, linear, gain 1, no style."""
-    return bias_act(_conv(params, name, x, gain=1.0), params[f"{name}.bias"])
+    return _bias_act(_conv(params, name, x, gain=1.0), params[f"{name}.bias"])
 
 
 class Generator(base.Generator):
@@ -238,7 +242,7 @@ def discriminate(params, config, img, c=None):
     res = top
     while res > 4:
         x = _lrelu(params, f"b{res}.conv0", _conv(params, f"b{res}.conv0", x))
-        x = _average(_conv(params, f"b{res}.conv1", filter2d(x, BLUR)), 1)
+        x = _average(_conv(params, f"b{res}.conv1", _filter2d(x, BLUR)), 1)
         x = _lrelu(params, f"b{res}.conv1", x)
         res //= 2
         if res == top // 2 and config.lod % 1:

@@ -16,7 +16,9 @@ from minigan import check, filters, layers
 from minigan.layers import conv, dense, minibatch_stddev, pixel_norm
 from minigan.networks import base, init
 from minigan.networks.init import normal, zeros
-from minigan.ops import ACTIVATIONS, downsample2d, upsample2d
+from minigan.ops import ACTIVATIONS
+from minigan.ops.epilogue import Epilogue
+from minigan.ops.upfirdn2d import _downsample2d, _upsample2d
 
 HALF = math.sqrt(0.5)  # keeps the variance where two branches meet
 
@@ -118,11 +120,14 @@ def synthesis_layer(params, buffers, config, name, x, w, noise, up=1, gain=1.0):
     styles = dense(params, f"{name}.affine", w)  # A: bias starts at 1
     if noise is not None:
         noise = noise * params[f"{name}.noise_strength"]  # one number per layer, at first 0
-    y = layers.modulated_conv2d(
-        x, params[f"{name}.weight"], styles, noise, up=up, padding=1,
-        resample_filter=buffers[f"{name}.resample_filter"], flip_weight=up == 1,
-        b=params[f"{name}.bias"], act=config.activation,
+    epilogue = Epilogue(
+        params[f"{name}.bias"], config.activation, noise=noise,
         **layers.scaled(config.activation, gain, config.conv_clamp),
+    )  # fmt: skip
+    y = layers._modulated_conv2d(
+        x, params[f"{name}.weight"], styles, up=up, padding=(1, 1, 1, 1),
+        resample_filter=buffers[f"{name}.resample_filter"], flip_weight=up == 1,
+        epilogue=epilogue,
     )  # fmt: skip
     return layers.given(name, y)
 
@@ -131,9 +136,8 @@ def to_rgb(params, config, name, x, w):
     """1×1 modulated convolution without demodulation, bias, no activation."""
     weight = params[f"{name}.weight"]
     styles = dense(params, f"{name}.affine", w) * (1 / math.sqrt(weight.shape[1]))
-    y = layers.modulated_conv2d(
-        x, weight, styles, demodulate=False, b=params[f"{name}.bias"], clamp=config.conv_clamp
-    )
+    epilogue = Epilogue(params[f"{name}.bias"], clamp=config.conv_clamp)
+    y = layers._modulated_conv2d(x, weight, styles, demodulate=False, epilogue=epilogue)
     return layers.given(name, y)
 
 
@@ -161,7 +165,7 @@ def synthesis(params, buffers, config, ws, noises):
         if resnet:
             x = skipped + x
         if img is not None:
-            img = upsample2d(img, filt)
+            img = _upsample2d(img, filt)
         if config.architecture == "skip" or res == config.img_resolution:
             rgb = to_rgb(params, config, f"{block}.torgb", x, ws[:, i])
             img = rgb if img is None else img + rgb
@@ -245,7 +249,7 @@ def discriminate(params, buffers, config, img, c=None):
             seen = conv(params, f"{block}.fromrgb", img, act=act, clamp=clamp)
             x = seen if x is None else x + seen
         if config.architecture == "skip":
-            img = downsample2d(img, filt)
+            img = _downsample2d(img, filt)
         resnet = config.architecture == "resnet"
         if resnet:
             skipped = conv(params, f"{block}.skip", x, filt, down=2, gain=HALF)

@@ -21,7 +21,9 @@ from minigan import check, filters, layers, networks
 from minigan.layers import dense
 from minigan.networks import base, stylegan2
 from minigan.networks.init import normal, zeros
-from minigan.ops import bias_act, conv2d, filtered_lrelu
+from minigan.ops.bias_act import _bias_act
+from minigan.ops.conv2d import _conv2d
+from minigan.ops.filtered_lrelu import _filtered_lrelu
 
 Discriminator, DiscriminatorConfig = stylegan2.Discriminator, stylegan2.DiscriminatorConfig
 
@@ -221,7 +223,7 @@ def fourier_features(params, buffers, config, w):
     x = np.sin(2 * math.pi * (_times(freqs, p) + phases)) * amplitudes
     x = np.reshape(x, (w.shape[0], channels, size, size))
     weight = params[f"{name}.weight"] * (1 / math.sqrt(channels))
-    return layers.given(name, conv2d(x, weight[:, :, None, None]))  # mixes channels
+    return layers.given(name, _conv2d(x, weight[:, :, None, None]))  # mixes channels
 
 
 def synthesis_layer(params, buffers, config, layer, x, w, magnitude):
@@ -233,16 +235,16 @@ def synthesis_layer(params, buffers, config, layer, x, w, magnitude):
     styles = dense(params, f"{name}.affine", w)
     if layer.torgb:
         styles = styles * (1 / math.sqrt(layer.in_channels * layer.kernel**2))
-    x = layers.modulated_conv2d_sg3(
+    x = layers._modulated_conv2d_sg3(
         x, params[f"{name}.weight"], styles, demodulate=not layer.torgb,
-        padding=layer.kernel - 1, input_gain=1 / np.sqrt(magnitude),
+        padding=(layer.kernel - 1,) * 4, input_gain=1 / np.sqrt(magnitude),
     )  # fmt: skip
     b = params[f"{name}.bias"]
     if layer.torgb:
-        return layers.given(name, bias_act(x, b, clamp=config.conv_clamp))
-    y = filtered_lrelu(
-        x, buffers[f"{name}.up_filter"], buffers[f"{name}.down_filter"], b, layer.up, layer.down,
-        [*layer.padding, *layer.padding], clamp=config.conv_clamp,
+        return layers.given(name, _bias_act(x, b, clamp=config.conv_clamp))
+    y = _filtered_lrelu(
+        x, buffers[f"{name}.up_filter"], buffers[f"{name}.down_filter"], b, (layer.up,) * 2,
+        (layer.down,) * 2, layer.padding * 2, clamp=config.conv_clamp,
     )  # fmt: skip
     return layers.given(name, y)
 

@@ -15,8 +15,9 @@ and negative padding crops.  Results may have their channels innermost in memory
 """
 
 from minigan.ops import reference
-from minigan.ops.bias_act import ACTIVATIONS, bias_act, dense
+from minigan.ops.bias_act import ACTIVATIONS, bias_act
 from minigan.ops.conv2d import conv2d, conv2d_weight_grad, conv_transpose2d
+from minigan.ops.dense import dense
 from minigan.ops.dispatch import engine, free_memory, precision
 from minigan.ops.filtered_lrelu import filtered_lrelu
 from minigan.ops.upfirdn2d import downsample2d, filter2d, upfirdn2d, upsample2d

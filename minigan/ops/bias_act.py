@@ -1,6 +1,5 @@
 """bias_act: bias, activation, gain and clamp in one pass."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -46,9 +45,9 @@ ACTIVATIONS = {
 
 
 def _act_plain(x, slope, gain, clamp):
-    (x,) = native(x)
     if x.ndim == 4 or on_gpu(x):
-        return fast(x).scale_noise_act(x, None, None, None, slope, gain, clamp)
+        return fast(x).scale_noise_act(*native(x), None, None, None, slope, gain, clamp)
+    (x,) = native(x)
     return reference.bias_act(x, None, 0, lambda v: np.where(v > 0, v, slope * v), gain, clamp)
 
 
@@ -67,9 +66,13 @@ _act_slope = primitive(
 )
 
 
+def _layer_plain(x, scale, noise, b, slope, gain, clamp):
+    x, scale, noise, b = native(x, scale, noise, b)
+    return kernels(x).scale_noise_act(x, scale, noise, b, slope, gain, clamp)
+
+
 def _affine_plain(x, scale, noise, b):
-    extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
-    return kernels(x).scale_noise_act(*native(x), *extra, 1.0, 1.0, None)
+    return _layer_plain(x, scale, noise, b, 1.0, 1.0, None)
 
 
 # x·scale + noise + b of images in one pass: scale [N, C], noise [1 or N, 1, H, W], b [C], or None.
@@ -90,13 +93,7 @@ _pixel_sum = primitive(
     lambda g, in_shape: np.broadcast_to(g[:, :, None, None], in_shape),
 )
 
-
-def _layer_plain(x, scale, noise, b, slope, gain, clamp):
-    extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
-    return kernels(x).scale_noise_act(*native(x), *extra, slope, gain, clamp)
-
-
-# Both in one pass: the end of a layer.
+# And the activation, in the same pass: the end of a layer.
 _layer = primitive(_layer_plain, (
     lambda g, scale: g if scale is None else _affine(g, scale, None, None),
     lambda g, x: _pixel_dot(g, x),
@@ -115,8 +112,16 @@ def scale_channels(x, scale):
 
 
 def bias_act(
-    x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, scale=None, noise=None
-):
+    x: np.ndarray,
+    b: np.ndarray | None = None,
+    dim: int = 1,
+    act: str = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    scale: np.ndarray | None = None,
+    noise: np.ndarray | None = None,
+) -> np.ndarray:
     """clamp(gain · act(x·scale + noise + b)), in one pass.
 
     x: any shape with at least one axis; b [x.shape[dim]] or None.  act: one of `ACTIVATIONS`; alpha
@@ -126,25 +131,24 @@ def bias_act(
     Raises: TypeError for other types; ValueError for an unknown act, or a b that does not fit.
     """
     check.array("bias_act", "x", x, None)
-    args = _checked("bias_act", x.shape, x, dim, b, act, alpha, gain, clamp, scale, noise)
-    return _bias_act(x, dim, **args)
+    args = check_bias_act("bias_act", x.shape, x, dim, b, act, alpha, gain, clamp, scale, noise)
+    return _bias_act(x, dim=dim, **args)
 
 
-def _checked(
+def check_bias_act(
     who, shape, x, dim=1, b=None, act="linear", alpha=None, gain=None, clamp=None, scale=None,
     noise=None,
 ):  # fmt: skip
-    """bias_act's arguments for an array of this shape, and of x's dtype, with their defaults."""
+    """bias_act's arguments by name, checked for an array of this shape and of x's dtype."""
     if not isinstance(act, str) or act not in ACTIVATIONS:
         raise ValueError(f"{who}: act is {act!r}; expected one of {', '.join(ACTIVATIONS)}")
-    _, default_alpha, default_gain = ACTIVATIONS[act]
-    alpha = default_alpha if alpha is None else check.number(who, "alpha", alpha)
-    gain = default_gain if gain is None else check.number(who, "gain", gain)
+    alpha = None if alpha is None else check.number(who, "alpha", alpha)
+    gain = None if gain is None else check.number(who, "gain", gain)
     clamp = None if clamp is None else check.number(who, "clamp", clamp, least=0)
     if isinstance(dim, bool) or not isinstance(dim, int) or not 0 <= dim < len(shape):
         raise ValueError(f"{who}: dim is {dim!r}; expected an axis of x, which has {len(shape)}")
-    if b is not None and check.array(who, "b", b, 1, like=x).shape != (shape[dim],):
-        raise ValueError(f"{who}: b has shape {b.shape}; expected ({shape[dim]},), x's axis {dim}")
+    if b is not None:
+        check.array(who, "b", b, 1, like=x)
     if scale is not None or noise is not None:
         if len(shape) != 4 or dim != 1:
             raise ValueError(f"{who}: scale and noise need images and dim 1; x has shape {shape}")
@@ -152,19 +156,38 @@ def _checked(
             raise ValueError(
                 f"{who}: scale has shape {scale.shape}; expected {shape[:2]}, x's N, C"
             )
-        wanted = [(n, 1, *shape[2:]) for n in (1, shape[0])]
-        if noise is not None and check.array(who, "noise", noise, 4, like=x).shape not in wanted:
-            raise ValueError(
-                f"{who}: noise has shape {noise.shape}; expected {wanted[0]} or {wanted[1]}"
-            )
+        if noise is not None:
+            check.array(who, "noise", noise, 4, like=x)
+    check_fit(who, shape, dim, b, noise)
     return {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
             "noise": noise}  # fmt: skip
 
 
-def _bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise):
+def check_fit(who, shape, dim, b, noise):
+    """Raise unless b and noise fit an array of this shape: kernels would read beyond their ends.
+
+    Asked of a network's parameters and buffers, too: these may be anybody's.
+    """
+    if b is not None and b.shape != (shape[dim],):
+        raise ValueError(f"{who}: b has shape {b.shape}; expected ({shape[dim]},), x's axis {dim}")
+    if noise is not None and noise.shape not in ((1, 1, *shape[2:]), (shape[0], 1, *shape[2:])):
+        raise ValueError(
+            f"{who}: noise has shape {noise.shape}; expected {(1, 1, *shape[2:])} or "
+            f"{(shape[0], 1, *shape[2:])}"
+        )
+
+
+def _bias_act(
+    x, b=None, dim=1, act="linear", alpha=None, gain=None, clamp=None, scale=None, noise=None
+):
+    """bias_act of checked arguments."""
+    check_fit("bias_act", x.shape, dim, b, noise)
+    function, default_alpha, default_gain = ACTIVATIONS[act]
+    alpha = default_alpha if alpha is None else alpha
+    gain = default_gain if gain is None else gain
     slope = {"linear": 1.0, "relu": 0.0, "lrelu": alpha}.get(act, -1.0)
     recording = Variable in map(type, (x, b, scale, noise))
-    if on_gpu(x) and not recording and chosen() != "reference":
+    if type(x) is not np.ndarray and on_gpu(x) and not recording and chosen() != "reference":
         return kernels(x).bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise)
     slow = chosen() == "reference" or slope < 0 or gain <= 0
     if recording and not slow and x.ndim == 4 and dim == 1:
@@ -175,64 +198,8 @@ def _bias_act(x, dim, b, act, alpha, gain, clamp, scale, noise):
         x = x if scale is None else x * scale[:, :, None, None]
         x = x if noise is None else x + noise
         if slow or not recording:
-            function = ACTIVATIONS[act][0]
             return reference.bias_act(x, b, dim, lambda v: function(v, alpha), gain, clamp)
         if b is not None:
             x = x + np.reshape(b, [-1 if axis == dim else 1 for axis in range(x.ndim)])
         return _act(x, slope, gain, clamp)
-    extra = [None if a is None else native(a)[0] for a in (scale, noise, b)]
-    return fast(x).scale_noise_act(*native(x), *extra, slope, gain, clamp)
-
-
-# ---- bias_act as the end of another operation ----------------------------------------------------
-
-
-ARGUMENTS = ("b", "act", "alpha", "gain", "clamp", "scale", "noise")
-
-
-@dataclasses.dataclass(frozen=True)
-class Ending:
-    arguments: dict  # of bias_act, checked
-    fused: bool  # whether the kernel before it can do it
-
-
-def ending(who, shape, x, finish, *others):
-    """finish, arguments of bias_act or None, for a result of this shape made of x and others."""
-    if finish is None:
-        return None
-    if not isinstance(finish, dict) or not finish.keys() <= set(ARGUMENTS):
-        came = sorted(finish) if isinstance(finish, dict) else check.describe(finish)
-        raise TypeError(
-            f"{who}: finish is {came}; expected a dict of bias_act's {', '.join(ARGUMENTS)}"
-        )
-    arguments = _checked(f"{who}, finish", shape, x, **finish)
-    recording = Variable in map(type, (x, *others, *arguments.values()))
-    return Ending(arguments, on_gpu(x) and not recording and chosen() != "reference")
-
-
-def only_scale(end):
-    """The scale of an ending that does nothing else, if it is a plain array; or None."""
-    if end is None:
-        return None
-    a = end.arguments
-    alone = a["b"] is a["noise"] is a["clamp"] is None and (a["act"], a["gain"]) == ("linear", 1)
-    return a["scale"] if alone and type(a["scale"]) is not Variable else None
-
-
-def finished(y, end):
-    return y if end is None else _bias_act(y, 1, **end.arguments)
-
-
-def dense(x, w, **finish):
-    """bias_act(x @ w.T, **finish): x [N, C], w [O, C] -> [N, O].
-
-    On a GPU one kernel, where NumPy's @ would be cuBLAS, which a CUDA graph cannot record.
-    Raises: TypeError, ValueError as bias_act.
-    """
-    check.array("dense", "x", x, 2)
-    if check.array("dense", "w", w, 2, like=x).shape[1] != x.shape[1]:
-        raise ValueError(f"dense: w has shape {w.shape}; expected [O, {x.shape[1]}]")
-    end = ending("dense", (x.shape[0], w.shape[0]), x, finish, w)
-    if end.fused:
-        return kernels(x).dense(x, w, end.arguments)
-    return finished(x @ w.T, end if finish else None)
+    return _layer_plain(x, scale, noise, b, slope, gain, clamp)

@@ -4,12 +4,15 @@ All three are bilinear, and sums of the same products x·w·y: whichever two are
 with respect to the third is one of the three functions.
 """
 
+import numpy as np
+
 from minigan import check
 from minigan.autograd import primitive
 from minigan.autograd.variable import Variable
 from minigan.device import on_gpu
-from minigan.ops.bias_act import ending, finished, only_scale, scale_channels
+from minigan.ops.bias_act import scale_channels
 from minigan.ops.dispatch import chosen, fast, kernels, native
+from minigan.ops.epilogue import apply_epilogue, parse_epilogue, scale_only
 
 
 def _conv2d_plain(x, w, stride, padding, groups):
@@ -31,20 +34,21 @@ def _crop(shape, size, stride, padding):
     return x0, x1 - (W + x0 + x1 - kw) % sx, y0, y1 - (H + y0 + y1 - kh) % sy
 
 
+# Of stride (x, y) and padding (x0, x1, y0, y1), without styles and epilogue.
 # fmt: off
-_conv2d = primitive(_conv2d_plain, (
+_correlate = primitive(_conv2d_plain, (
     lambda g, w, in_shape, stride, padding, groups:
-        _conv_transpose2d(g, w, stride, _crop(in_shape, w.shape[2:], stride, padding), groups),
+        _transposed(g, w, stride, _crop(in_shape, w.shape[2:], stride, padding), groups),
     lambda g, x, in_shape, stride, padding, groups:
         _weight_grad(x, g, in_shape[2:], stride, padding, groups)))
-_conv_transpose2d = primitive(_conv_transpose2d_plain, (
-    lambda g, w, stride, padding, groups: _conv2d(g, w, stride, padding, groups),
+_transposed = primitive(_conv_transpose2d_plain, (
+    lambda g, w, stride, padding, groups: _correlate(g, w, stride, padding, groups),
     lambda g, x, in_shape, stride, padding, groups:
         _weight_grad(g, x, in_shape[2:], stride, padding, groups)))
 _weight_grad = primitive(_weight_grad_plain, (
     lambda g, dy, in_shape, size, stride, padding, groups:
-        _conv_transpose2d(dy, g, stride, _crop(in_shape, size, stride, padding), groups),
-    lambda g, x, stride, padding, groups: _conv2d(x, g, stride, padding, groups)))
+        _transposed(dy, g, stride, _crop(in_shape, size, stride, padding), groups),
+    lambda g, x, stride, padding, groups: _correlate(x, g, stride, padding, groups)))
 # fmt: on
 
 
@@ -69,51 +73,68 @@ def _result_size(who, x, size, stride, padding):
     return h, w
 
 
-def _styled(who, x, styles, w):
-    """Check styles; then x times styles, where a kernel cannot do that on the way in."""
-    if styles is None:
-        return x, None
-    if check.array(who, "styles", styles, 2, like=x).shape != x.shape[:2]:
-        raise ValueError(
-            f"{who}: styles has shape {styles.shape}; expected x's [N, C], {x.shape[:2]}"
-        )
-    if chosen() == "reference" or Variable in (type(x), type(styles), type(w)):
-        return scale_channels(x, styles), None
-    return x, styles
-
-
-def conv2d(x, w, stride=1, padding=0, groups=1, styles=None, finish=None):
+def conv2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: int | list | tuple = 1,
+    padding: int | list | tuple = 0,
+    groups: int = 1,
+    styles: np.ndarray | None = None,
+    epilogue: dict | None = None,
+) -> np.ndarray:
     """Cross-correlate images with kernels: y[n,o,i,j] = Σ w[o,c,ky,kx] · x[n,c,i·sy+ky,j·sx+kx].
 
     x [N, C, H, W], w [O, C/groups, kh, kw], of one dtype.  Returns [N, O, H', W'] with
     H' = (H + y0 + y1 − kh) // sy + 1.  Channels and outputs are split into `groups` apart.
-    styles [N, C], if given, scales the channels of x first.  finish, a dict of `bias_act`'s
+    styles [N, C], if given, scales the channels of x first.  epilogue, a dict of `bias_act`'s
     arguments, applies it to the result, on a GPU (or if it is but a scale) in the same pass.
     Raises: TypeError for other types; ValueError for shapes that do not fit or an empty result.
     """
     stride, padding, groups = _convolution("conv2d", x, w, stride, padding, groups)
-    C, (O, inside) = x.shape[1], w.shape[:2]
-    if C != inside * groups or O % groups:
+    size = _result_size("conv2d", x, w.shape[2:], stride, padding)
+    epilogue = parse_epilogue("conv2d", (x.shape[0], w.shape[0], *size), x, epilogue)
+    if styles is not None:
+        check.array("conv2d", "styles", styles, 2, like=x)
+    return _conv2d(x, w, stride, padding, groups, styles, epilogue)
+
+
+def _conv2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), groups=1, styles=None, epilogue=None):
+    """conv2d of checked arguments, with an `Epilogue` or None.
+
+    Only whether w and styles fit x's channels is asked here, for networks whose parameters are
+    anybody's: the kernels would read beyond their ends.
+    """
+    if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ValueError(
-            f"conv2d: w has shape {w.shape}, x {C} channels, groups is {groups}; "
+            f"conv2d: w has shape {w.shape}, x {x.shape[1]} channels, groups is {groups}; "
             "expected w [O, C/groups, kh, kw] and O a multiple of groups"
         )
-    size = _result_size("conv2d", x, w.shape[2:], stride, padding)
-    end = ending("conv2d", (x.shape[0], O, *size), x, finish, w, styles)
-    x, styles = _styled("conv2d", x, styles, w)
-    if end is not None and end.fused:
-        return kernels(x).conv2d(x, w, stride, padding, groups, styles, end.arguments)
-    if styles is None:
-        return finished(_conv2d(x, w, stride, padding, groups), end)
-    scale = None if on_gpu(x) or groups > 1 else only_scale(end)
+    if styles is not None and styles.shape != x.shape[:2]:
+        raise ValueError(
+            f"conv2d: styles has shape {styles.shape}; expected x's [N, C], {x.shape[:2]}"
+        )
+    if chosen() == "reference" or Variable in (type(x), type(w), type(styles)):
+        x = x if styles is None else scale_channels(x, styles)
+        return apply_epilogue(_correlate(x, w, stride, padding, groups), epilogue)
+    x, w, styles = native(x, w, styles)
+    gpu = on_gpu(x)
+    if gpu and epilogue is not None and Variable not in map(type, epilogue):
+        return kernels(x).conv2d(x, w, stride, padding, groups, styles, epilogue)
+    scale = None if gpu or styles is None or groups > 1 else scale_only(epilogue)
     if scale is not None:
-        args = (stride, padding, groups, *native(styles, scale))
-        return kernels(x).conv2d(*native(x, w), *args)
-    y = fast(x).conv2d(*native(x, w), stride, padding, groups, *native(styles))
-    return finished(y, end)
+        _, scale = native(x, scale)
+        return kernels(x).conv2d(x, w, stride, padding, groups, styles, scale)
+    return apply_epilogue(kernels(x).conv2d(x, w, stride, padding, groups, styles), epilogue)
 
 
-def conv_transpose2d(x, w, stride=1, padding=0, groups=1, styles=None):
+def conv_transpose2d(
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: int | list | tuple = 1,
+    padding: int | list | tuple = 0,
+    groups: int = 1,
+    styles: np.ndarray | None = None,
+) -> np.ndarray:
     """The transpose of conv2d: x[n,c,i,j] · w[c,o] is added to the window that conv2d would read.
 
     x [N, C, H, W], w [C, O/groups, kh, kw], of one dtype.  Returns [N, O, H', W'] with
@@ -121,11 +142,6 @@ def conv_transpose2d(x, w, stride=1, padding=0, groups=1, styles=None):
     styles as in conv2d.  Raises: as conv2d.
     """
     stride, padding, groups = _convolution("conv_transpose2d", x, w, stride, padding, groups)
-    if x.shape[1] != w.shape[0] or w.shape[0] % groups:
-        raise ValueError(
-            f"conv_transpose2d: w has shape {w.shape}, x {x.shape[1]} channels, groups is {groups};"
-            " expected w [C, O/groups, kh, kw] and C a multiple of groups"
-        )
     (H, W), (kh, kw), (sx, sy), (x0, x1, y0, y1) = x.shape[2:], w.shape[2:], stride, padding
     h, w_ = (H - 1) * sy + kh, (W - 1) * sx + kw
     if min(h - max(0, y0) - max(0, y1), w_ - max(0, x0) - max(0, x1)) < 1:
@@ -134,13 +150,37 @@ def conv_transpose2d(x, w, stride=1, padding=0, groups=1, styles=None):
             "expected at least one to remain"
         )
     check.size("conv_transpose2d", h - y0 - y1, w_ - x0 - x1, "the result")
-    x, styles = _styled("conv_transpose2d", x, styles, w)
-    if styles is None:
-        return _conv_transpose2d(x, w, stride, padding, groups)
-    return fast(x).conv_transpose2d(*native(x, w), stride, padding, groups, *native(styles))
+    if styles is not None:
+        check.array("conv_transpose2d", "styles", styles, 2, like=x)
+    return _conv_transpose2d(x, w, stride, padding, groups, styles)
 
 
-def conv2d_weight_grad(x, dy, size, stride=1, padding=0, groups=1):
+def _conv_transpose2d(x, w, stride=(1, 1), padding=(0, 0, 0, 0), groups=1, styles=None):
+    """conv_transpose2d of arguments as in `_conv2d`."""
+    if x.shape[1] != w.shape[0] or w.shape[0] % groups:
+        raise ValueError(
+            f"conv_transpose2d: w has shape {w.shape}, x {x.shape[1]} channels, groups is {groups};"
+            " expected w [C, O/groups, kh, kw] and C a multiple of groups"
+        )
+    if styles is not None and styles.shape != x.shape[:2]:
+        raise ValueError(
+            f"conv_transpose2d: styles has shape {styles.shape}; expected x's [N, C], {x.shape[:2]}"
+        )
+    if chosen() == "reference" or Variable in (type(x), type(w), type(styles)):
+        x = x if styles is None else scale_channels(x, styles)
+        return _transposed(x, w, stride, padding, groups)
+    x, w, styles = native(x, w, styles)
+    return kernels(x).conv_transpose2d(x, w, stride, padding, groups, styles)
+
+
+def conv2d_weight_grad(
+    x: np.ndarray,
+    dy: np.ndarray,
+    size: list | tuple,
+    stride: int | list | tuple = 1,
+    padding: int | list | tuple = 0,
+    groups: int = 1,
+) -> np.ndarray:
     """The gradient of sum(conv2d(x, w) · dy) with respect to w.
 
     x [N, C, H, W]; dy [N, O, H', W'], as conv2d's result; size (kh, kw).

@@ -2,8 +2,11 @@
 
 import contextlib
 import contextvars
+import functools
 import importlib
 import sys
+
+import numpy as np
 
 from minigan.device import on_gpu
 from minigan.ops import reference
@@ -65,7 +68,12 @@ def kernels(x):
 
     Whatever is chosen: for the backward pass of what it computed forward.
     """
-    return importlib.import_module(f"minigan.ops.{'gpu' if on_gpu(x) else 'cpu'}.engine")
+    return _engine_of("gpu" if type(x) is not np.ndarray and on_gpu(x) else "cpu")
+
+
+@functools.cache
+def _engine_of(device):
+    return importlib.import_module(f"minigan.ops.{device}.engine")
 
 
 def free_memory():
@@ -80,5 +88,18 @@ def free_memory():
 
 
 def native(*arrays):
-    """In this machine's byte order, which the kernels want."""
-    return [a.astype(a.dtype.newbyteorder("="), copy=False) for a in arrays]
+    """Arrays and None as the kernels want them, which do not look: in this machine's byte order.
+
+    Raises: TypeError if they are not of one dtype.
+    """
+    dtype = arrays[0].dtype
+    for a in arrays:
+        if a is not None and not (a.dtype == dtype and dtype.isnative):
+            break
+    else:
+        return arrays
+    arrays = [a if a is None else a.astype(a.dtype.newbyteorder("="), copy=False) for a in arrays]
+    found = sorted({str(a.dtype) for a in arrays if a is not None})
+    if len(found) > 1:
+        raise TypeError(f"ops: arrays of {' and '.join(found)}; expected one dtype")
+    return arrays

@@ -8,7 +8,7 @@ from minigan import check
 from minigan.autograd import primitive
 from minigan.autograd.variable import Variable, plain
 from minigan.ops import reference
-from minigan.ops.dispatch import chosen, fast, kernels, native
+from minigan.ops.dispatch import chosen, kernels, native
 from minigan.ops.upfirdn2d import correlation, resampled_size, transposed, upfirdn
 
 SQRT2 = math.sqrt(2)
@@ -40,9 +40,18 @@ _given = primitive(
 
 
 def filtered_lrelu(
-    x, fu=None, fd=None, b=None, up=1, down=1, padding=0, gain=SQRT2, slope=0.2, clamp=None,
-    flip_filter=False,
-):  # fmt: skip
+    x: np.ndarray,
+    fu: np.ndarray | None = None,
+    fd: np.ndarray | None = None,
+    b: np.ndarray | None = None,
+    up: int | list | tuple = 1,
+    down: int | list | tuple = 1,
+    padding: int | list | tuple = 0,
+    gain: float = SQRT2,
+    slope: float = 0.2,
+    clamp: float | None = None,
+    flip_filter: bool = False,
+) -> np.ndarray:
     """Bias, upsample with fu, leaky ReLU · gain, clamp, downsample with fd (StyleGAN3 §3.2).
 
     x [N, C, H, W]; b [C] or None; fu and fd as f of `upfirdn2d`; the upsampling has gain up², and
@@ -57,25 +66,35 @@ def filtered_lrelu(
     padding, flip = check.padding(who, padding), check.flag(who, "flip_filter", flip_filter)
     gain, slope = check.number(who, "gain", gain), check.number(who, "slope", slope)
     clamp = None if clamp is None else check.number(who, "clamp", clamp, least=0)
-    fu = correlation(check.fir(who, "fu", fu), flip, math.prod(up))
-    fd = correlation(check.fir(who, "fd", fd), flip, 1)
+    fu, fd = check.fir(who, "fu", fu), check.fir(who, "fd", fd)
     h, w = resampled_size(who, x, fu, up, (1, 1), padding, "the upsampled image")
     if h < fd.shape[0] or w < fd.shape[-1]:
         raise ValueError(
             f"{who}: the upsampled image is {h} × {w}; expected at least fd's "
             f"{fd.shape[0]} × {fd.shape[-1]}"
         )
-    dtype = plain(x).dtype.newbyteorder("=")
-    fu, fd = fu.astype(dtype), fd.astype(dtype)
-    recording = Variable in (type(x), type(b))
-    if chosen() != "reference" and not recording:
-        b = None if b is None else native(b)[0]
-        return fast(x).filtered_lrelu(*native(x), b, fu, fd, up, down, padding, gain, slope, clamp)
+    return _filtered_lrelu(x, fu, fd, b, up, down, padding, gain, slope, clamp, flip)
+
+
+def _filtered_lrelu(
+    x, fu=None, fd=None, b=None, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0), gain=SQRT2,
+    slope=0.2, clamp=None, flip_filter=False,
+):  # fmt: skip
+    """filtered_lrelu of checked arguments; whether b fits is asked as by `check_fit`."""
+    if b is not None and b.shape != (x.shape[1],):
+        raise ValueError(f"filtered_lrelu: b has shape {b.shape}; expected ({x.shape[1]},)")
+    dtype = x.dtype.newbyteorder("=")
+    fu = correlation(fu, flip_filter, math.prod(up)).astype(dtype)
+    fd = correlation(fd, flip_filter, 1).astype(dtype)
+    if chosen() != "reference" and Variable not in (type(x), type(b)):
+        x, b = native(x, b)
+        return kernels(x).filtered_lrelu(x, b, fu, fd, up, down, padding, gain, slope, clamp)
     if b is not None:
         x = x + np.reshape(b, (-1, 1, 1))
     if chosen() != "reference":
-        y, codes = fast(plain(x)).filtered_lrelu(
-            *native(plain(x)), None, fu, fd, up, down, padding, gain, slope, clamp, keep=True
+        (inside,) = native(plain(x))
+        y, codes = kernels(inside).filtered_lrelu(
+            inside, None, fu, fd, up, down, padding, gain, slope, clamp, keep=True
         )
         return _given(x, y, codes, fu, fd, up, down, padding, gain, slope)
     x = upfirdn(x, fu, up, (1, 1), padding)

@@ -10,8 +10,8 @@ import numpy as np
 
 from minigan import check
 from minigan.autograd import primitive
-from minigan.ops.bias_act import ending, finished
 from minigan.ops.dispatch import fast, kernels, native
+from minigan.ops.epilogue import apply_epilogue, fusible, parse_epilogue
 
 
 def _upfirdn2d_plain(x, f, up, down, padding):
@@ -57,7 +57,9 @@ def _factors(content, shape, dtype):
 
 
 def correlation(f, flip_filter, gain):
-    """The filter as a correlation kernel with its gain: once for 2-D, its root along each axis."""
+    """The filter (None: the identity) as a correlation kernel, float64, with its gain: once for
+    2-D, its root along each axis."""
+    f = np.ones(1) if f is None else f.astype(np.float64)
     f = f if flip_filter else np.flip(f)
     if f.ndim == 1 and gain < 0:
         f = np.outer(f, f)  # the root of a negative gain would not be real
@@ -78,71 +80,142 @@ def resampled_size(who, x, f, up, down, padding, what="the result"):
     return h, w
 
 
-def upfirdn2d(x, f, up=1, down=1, padding=0, flip_filter=False, gain=1, finish=None):
+def upfirdn2d(
+    x: np.ndarray,
+    f: np.ndarray | None,
+    up: int | list | tuple = 1,
+    down: int | list | tuple = 1,
+    padding: int | list | tuple = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+    epilogue: dict | None = None,
+) -> np.ndarray:
     """Upsample by inserting zeros, pad, filter, and keep every down-th sample.
 
     x [N, C, H, W]; f [taps] (separable) or [ty, tx], floating, or None for the identity.
     up − 1 zeros follow each sample; padding refers to the upsampled image.  flip_filter False is a
-    convolution, True a correlation.  gain multiplies the result.  finish as in `conv2d`.
+    convolution, True a correlation.  gain multiplies the result.  epilogue as in `conv2d`.
     Returns [N, C, (H·up + y0 + y1 − ty) // down + 1, …].
     Raises: TypeError for other types; ValueError for NaN in f, or an empty result.
     """
-    f = check.fir("upfirdn2d", "f", f)
-    return _resample("upfirdn2d", x, f, up, down, padding, flip_filter, gain, finish)
-
-
-def _resample(who, x, f, up, down, padding, flip_filter, gain, finish=None):
-    check.array(who, "x", x, 4)
-    up, down = check.pair(who, "up", up), check.pair(who, "down", down)
+    who = "upfirdn2d"
+    f, up, down = check.fir(who, "f", f), check.pair(who, "up", up), check.pair(who, "down", down)
     padding = check.padding(who, padding)
-    f = correlation(f, check.flag(who, "flip_filter", flip_filter), check.number(who, "gain", gain))
+    return _checked(who, x, f, up, down, padding, flip_filter, gain, epilogue)
+
+
+def _checked(who, x, f, up, down, padding, flip_filter, gain, epilogue=None):
+    """_upfirdn2d, after what all public functions ask."""
+    check.array(who, "x", x, 4)
+    flip_filter = check.flag(who, "flip_filter", flip_filter)
+    gain = check.number(who, "gain", gain)
     size = resampled_size(who, x, f, up, down, padding)
-    end = ending(who, (*x.shape[:2], *size), x, finish)
-    if end is not None and end.fused:
-        f = f.astype(x.dtype)
-        return kernels(x).upfirdn2d(x, f, up, down, padding, end.arguments)
-    return finished(upfirdn(x, f, up, down, padding), end)
+    epilogue = parse_epilogue(who, (*x.shape[:2], *size), x, epilogue)
+    return _upfirdn2d(x, f, up, down, padding, flip_filter, gain, epilogue)
 
 
-def _around(who, f, padding, before, after):
-    """`padding`, plus what keeps the image's place: (f's size) -> samples before and after."""
-    x0, x1, y0, y1 = check.padding(who, padding)
-    ty, tx = f.shape[0], f.shape[-1]
-    return [x0 + before(tx, 0), x1 + after(tx, 0), y0 + before(ty, 1), y1 + after(ty, 1)]
+def _upfirdn2d(
+    x, f, up=(1, 1), down=(1, 1), padding=(0, 0, 0, 0), flip_filter=False, gain=1, epilogue=None
+):
+    """upfirdn2d of checked arguments, with an `Epilogue` or None."""
+    f = correlation(f, flip_filter, gain)
+    if epilogue is not None and fusible(x, *epilogue):
+        return kernels(x).upfirdn2d(x, f.astype(x.dtype), up, down, padding, epilogue)
+    return apply_epilogue(upfirdn(x, f, up, down, padding), epilogue)
 
 
-def filter2d(x, f, padding=0, flip_filter=False, gain=1):
+def up_padding(f, up, padding=(0, 0, 0, 0)):
+    """`padding` (x0, x1, y0, y1), plus what keeps an upsampled image in its place under f."""
+    (ty, tx), (ux, uy), (x0, x1, y0, y1) = _taps(f), up, padding
+    return (
+        x0 + (tx + ux - 1) // 2,
+        x1 + (tx - ux) // 2,
+        y0 + (ty + uy - 1) // 2,
+        y1 + (ty - uy) // 2,
+    )
+
+
+def down_padding(f, down, padding=(0, 0, 0, 0)):
+    """`padding` (x0, x1, y0, y1), plus what keeps an image in its place under f, then down."""
+    (ty, tx), (dx, dy), (x0, x1, y0, y1) = _taps(f), down, padding
+    return (
+        x0 + (tx - dx + 1) // 2,
+        x1 + (tx - dx) // 2,
+        y0 + (ty - dy + 1) // 2,
+        y1 + (ty - dy) // 2,
+    )
+
+
+def _taps(f):
+    return (1, 1) if f is None else (f.shape[0], f.shape[-1])
+
+
+def filter2d(
+    x: np.ndarray,
+    f: np.ndarray | None,
+    padding: int | list | tuple = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> np.ndarray:
     """upfirdn2d at one rate, padded so that the size stays; `padding` comes on top of that.
 
     x [N, C, H, W] and f as there; returns [N, C, H, W] if padding is 0.  Raises: as upfirdn2d.
     """
-    f = check.fir("filter2d", "f", f)
-    padding = _around("filter2d", f, padding, lambda t, _: t // 2, lambda t, _: (t - 1) // 2)
-    return _resample("filter2d", x, f, 1, 1, padding, flip_filter, gain)
+    who, same = "filter2d", (1, 1)
+    f = check.fir(who, "f", f)
+    padding = up_padding(f, same, check.padding(who, padding))
+    return _checked(who, x, f, same, same, padding, flip_filter, gain)
 
 
-def upsample2d(x, f, up=2, padding=0, flip_filter=False, gain=1):
+def _filter2d(x, f):
+    """filter2d of checked arguments."""
+    return _upfirdn2d(x, f, padding=up_padding(f, (1, 1)))
+
+
+def upsample2d(
+    x: np.ndarray,
+    f: np.ndarray | None,
+    up: int | list | tuple = 2,
+    padding: int | list | tuple = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> np.ndarray:
     """upfirdn2d that multiplies the size by `up`, and keeps the mean: its gain is up²·`gain`.
 
     x [N, C, H, W] and f as there; returns [N, C, H·up, W·up] if padding, on top of what keeps the
     image's place, is 0.  Raises: as upfirdn2d.
     """
-    f, u = check.fir("upsample2d", "f", f), check.pair("upsample2d", "up", up)
-    padding = _around(
-        "upsample2d", f, padding, lambda t, i: (t + u[i] - 1) // 2, lambda t, i: (t - u[i]) // 2
-    )
-    gain = check.number("upsample2d", "gain", gain) * math.prod(u)
-    return _resample("upsample2d", x, f, u, 1, padding, flip_filter, gain)
+    who = "upsample2d"
+    f, up = check.fir(who, "f", f), check.pair(who, "up", up)
+    padding = up_padding(f, up, check.padding(who, padding))
+    gain = check.number(who, "gain", gain) * math.prod(up)
+    return _checked(who, x, f, up, (1, 1), padding, flip_filter, gain)
 
 
-def downsample2d(x, f, down=2, padding=0, flip_filter=False, gain=1):
+def _upsample2d(x, f):
+    """upsample2d of checked arguments, by 2."""
+    return _upfirdn2d(x, f, (2, 2), padding=up_padding(f, (2, 2)), gain=4)
+
+
+def downsample2d(
+    x: np.ndarray,
+    f: np.ndarray | None,
+    down: int | list | tuple = 2,
+    padding: int | list | tuple = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> np.ndarray:
     """upfirdn2d that divides the size by `down`.
 
     x [N, C, H, W] and f as there; returns [N, C, H/down, W/down] if padding, on top of what keeps
     the image's place, is 0 and down divides H and W.  Raises: as upfirdn2d.
     """
-    f, d = check.fir("downsample2d", "f", f), check.pair("downsample2d", "down", down)
-    padding = _around(
-        "downsample2d", f, padding, lambda t, i: (t - d[i] + 1) // 2, lambda t, i: (t - d[i]) // 2
-    )
-    return _resample("downsample2d", x, f, 1, d, padding, flip_filter, gain)
+    who = "downsample2d"
+    f, down = check.fir(who, "f", f), check.pair(who, "down", down)
+    padding = down_padding(f, down, check.padding(who, padding))
+    return _checked(who, x, f, (1, 1), down, padding, flip_filter, gain)
+
+
+def _downsample2d(x, f):
+    """downsample2d of checked arguments, by 2."""
+    return _upfirdn2d(x, f, down=(2, 2), padding=down_padding(f, (2, 2)))

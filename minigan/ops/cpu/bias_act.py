@@ -108,8 +108,8 @@ def scale_noise_act(x, scale, noise, b, alpha, gain, clamp):
     y, out = images(N, C, H, W, x.dtype)
     extra = [absent(x) if a is None else contiguous(a).reshape(-1) for a in (scale, noise, b)]
     height = max(1, (1 << 16) // C)
-    numbers = (x.dtype.type(v) for v in (gain, alpha, -1.0 if clamp is None else clamp))
-    args = (*extra, out, N, H * W, C, *numbers, height)
+    real, clamp = x.dtype.type, -1.0 if clamp is None else clamp
+    args = (*extra, out, N, H * W, C, real(gain), real(alpha), real(clamp), height)
     share(_finish, -(-N * H * W // height), innermost(x), *args, work=x.size * 8)
     return y
 

@@ -144,8 +144,8 @@ def _memory(w):
 def _kernels(flat, view):
     """Kernels [kh, kw, C, O], a view of weights, as (the flat weights, start, steps, shape)."""
     start = view.__array_interface__["data"][0] - flat.__array_interface__["data"][0]
-    steps = tuple(step // view.itemsize for step in view.strides)
-    return flat, start // view.itemsize, steps, view.shape
+    size, (y, x, c, o) = view.itemsize, view.strides
+    return flat, start // size, (y // size, x // size, c // size, o // size), view.shape
 
 
 def _sums(x, weights, out, geometry, styles, scale):

@@ -7,8 +7,8 @@
 // what lies near.  EACH elements are read and written at once: 16 bytes, where planes begin at multiples
 // of that.
 #define SUM_PARAMS \
-    In<real> x, Out<real> y, int parts, int planes, int channels, int inner, FINISH_PARAMS
-template <int EACH> DEVICE void sum_and_finish(SUM_PARAMS) {
+    In<real> x, Out<real> y, int parts, int planes, int channels, int inner, EPILOGUE_PARAMS
+template <int EACH> DEVICE void sum_and_epilogue(SUM_PARAMS) {
     int apart = blockDim.x * EACH, first = blockIdx.x * 4 * apart + threadIdx.x * EACH;
     for (int plane = blockIdx.y; plane < planes; plane += gridDim.y) {
         int n = plane / channels, c = plane % channels;
@@ -34,7 +34,7 @@ template <int EACH> DEVICE void sum_and_finish(SUM_PARAMS) {
             if (i >= inner) break;
 #pragma unroll
             for (int e = 0; e < EACH; ++e) {
-                v[k][e] = finish(v[k][e], n, c, channels, i + e, inner, FINISH_ARGS);
+                v[k][e] = epilogue(v[k][e], n, c, channels, i + e, inner, EPILOGUE_ARGS);
             }
             store_some<EACH>(y, start + i, v[k]);
         }
@@ -42,10 +42,10 @@ template <int EACH> DEVICE void sum_and_finish(SUM_PARAMS) {
 }
 
 KERNEL void bias_act(SUM_PARAMS) {
-    sum_and_finish<1>(x, y, parts, planes, channels, inner, FINISH_ARGS);
+    sum_and_epilogue<1>(x, y, parts, planes, channels, inner, EPILOGUE_ARGS);
 }
 KERNEL void bias_act_fours(SUM_PARAMS) {
-    sum_and_finish<4>(x, y, parts, planes, channels, inner, FINISH_ARGS);
+    sum_and_epilogue<4>(x, y, parts, planes, channels, inner, EPILOGUE_ARGS);
 }
 
 // dx = g times the slope of a piecewise linear act whose result was y.
@@ -103,8 +103,9 @@ KERNEL void square_sums(In<real> x, Out<real> out, int rows, int size) {
     out[row] = sum;
 }
 
-// y[n, o] = finish(Σ_c x[n, c] · w[o, c]).  A warp for each o, which reads w[o] once for 8 rows of x.
-KERNEL void dense(In<real> x, In<real> w, Out<real> y, int N, int C, int O, FINISH_PARAMS) {
+// y[n, o] = epilogue(Σ_c x[n, c] · w[o, c]).  A warp for each o, which reads w[o] once for 8 rows
+// of x.
+KERNEL void dense(In<real> x, In<real> w, Out<real> y, int N, int C, int O, EPILOGUE_PARAMS) {
     int o = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (o >= O) return;  // a whole warp leaves, none waits for it
     int first = blockIdx.y * 8, rows = N - first < 8 ? N - first : 8;
@@ -131,7 +132,7 @@ KERNEL void dense(In<real> x, In<real> w, Out<real> y, int N, int C, int O, FINI
         if (r >= rows) break;
         real sum = warp_sum(sums[r]);
         if (lane == 0) {
-            y[(long long)(first + r) * O + o] = finish(sum, first + r, o, O, 0, 1, FINISH_ARGS);
+            y[(long long)(first + r) * O + o] = epilogue(sum, first + r, o, O, 0, 1, EPILOGUE_ARGS);
         }
     }
 }

@@ -5,35 +5,35 @@ import math
 import numpy as np
 
 from minigan.device import cupy
+from minigan.ops.epilogue import Epilogue
 from minigan.ops.gpu.launch import (
     PLANES,
     THREADS,
     blocks,
     contiguous,
-    finish_arguments,
+    epilogue_arguments,
     launch,
 )
 
 
 def bias_act(x, dim, b, act, alpha, gain, clamp, scale=None, noise=None):
     """clamp(gain · act(x·scale + noise + b)) in one pass: see `minigan.ops.bias_act`."""
-    finish = {"b": b, "act": act, "alpha": alpha, "gain": gain, "clamp": clamp, "scale": scale,
-              "noise": noise}  # fmt: skip
-    return summed(x[None], finish, dim)
+    return summed(x[None], Epilogue(b, act, alpha, gain, clamp, scale, noise), dim)
 
 
-def summed(parts, finish=None, dim=1):
-    """The sum of parts [parts, …], and bias_act's work of it, finish or None, in one pass."""
+def summed(parts, epilogue=None, dim=1):
+    """The sum of parts [parts, …], and its `Epilogue` or None, in one pass."""
     parts = contiguous(parts)
     y = cupy().empty(parts.shape[1:], parts.dtype)
     channels, inner = y.shape[dim], math.prod(y.shape[dim + 1 :])
-    alike = finish is None or finish["b"] is finish["scale"] is finish["noise"] is None
+    alike = epilogue is None or epilogue.b is epilogue.scale is epilogue.noise is None
     if alike and y.size < 1 << 31:
         channels, inner = 1, y.size
     if y.size:
         planes, (fours, each) = y.size // inner, _fours(inner, parts)
         grid = (blocks(inner, 4 * each * THREADS), min(planes, PLANES), 1)
-        args = (parts, y, len(parts), planes, channels, inner, *finish_arguments(finish))
+        end = epilogue_arguments(epilogue, y, dim)
+        args = (parts, y, len(parts), planes, channels, inner, *end)
         launch("bias_act", f"bias_act{fours}", grid, (THREADS, 1, 1), args, y.dtype)
     return y
 
@@ -85,12 +85,12 @@ def square_sums(w):
     return out
 
 
-def dense(x, w, finish):
-    """x [N, C], w [O, C] -> [N, O]: bias_act(x @ w.T, **finish) in one pass."""
+def dense(x, w, epilogue):
+    """x [N, C], w [O, C] -> [N, O]: x @ w.T and its `Epilogue` or None, in one pass."""
     (N, C), O = x.shape, w.shape[0]
     x, w, y = contiguous(x), contiguous(w), cupy().empty((N, O), x.dtype)
     if y.size:
         grid = (blocks(O, THREADS // 32), blocks(N, 8), 1)
-        args = (x, w, y, N, C, O, *finish_arguments(finish))
+        args = (x, w, y, N, C, O, *epilogue_arguments(epilogue, y))
         launch("bias_act", "dense", grid, (THREADS, 1, 1), args, x.dtype)
     return y

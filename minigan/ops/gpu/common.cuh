@@ -86,13 +86,13 @@ DEVICE real activate(real v, int act, real alpha) {
 }
 
 // scale [N, channels], noise [noises, pixels] with noises 1 or N, bias [channels]: each or null.
-#define FINISH_PARAMS \
+#define EPILOGUE_PARAMS \
     In<real> scale, In<real> noise, In<real> bias, int noises, int act, real alpha, real gain, \
         real clamp
-#define FINISH_ARGS scale, noise, bias, noises, act, alpha, gain, clamp
+#define EPILOGUE_ARGS scale, noise, bias, noises, act, alpha, gain, clamp
 
-DEVICE real finish(real v, int n, int c, int channels, long long pixel, long long pixels,
-                   FINISH_PARAMS) {
+DEVICE real epilogue(real v, int n, int c, int channels, long long pixel, long long pixels,
+                     EPILOGUE_PARAMS) {
     if (scale) v *= scale[n * channels + c];
     if (noise) v += noise[(noises > 1 ? n * pixels : 0) + pixel];
     if (bias) v += bias[c];

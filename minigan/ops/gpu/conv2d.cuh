@@ -46,14 +46,14 @@ DEVICE real sample(In<real> x, In<real> styles, const Pixel& pixel, int c, int k
 // of its own.
 template <int COUNT>
 DEVICE void store(const real* sums, const Pixel* pixels, int o, int split, int splits, Out<real> y,
-                  CONV_PARAMS, FINISH_PARAMS) {
+                  CONV_PARAMS, EPILOGUE_PARAMS) {
     int plane = TH * TW, channels = groups * O;
     real v[COUNT];
 #pragma unroll
     for (int k = 0; k < COUNT; ++k) {
         v[k] = sums[k];
         if (splits == 1 && pixels[k].exists) {
-            v[k] = finish(v[k], pixels[k].n, o, channels, pixels[k].at, plane, FINISH_ARGS);
+            v[k] = epilogue(v[k], pixels[k].n, o, channels, pixels[k].at, plane, EPILOGUE_ARGS);
         }
     }
     if (DX == 1 && OW % COUNT == 0 && TW % COUNT == 0 && left % COUNT == 0) {

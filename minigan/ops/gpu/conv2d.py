@@ -19,7 +19,7 @@ from minigan.ops.gpu.launch import (
     blocks,
     capability,
     contiguous,
-    finish_arguments,
+    epilogue_arguments,
     launch,
 )
 
@@ -234,11 +234,11 @@ class _Weights:
                (THREADS, 1, 1), args, w.dtype)  # fmt: skip
 
 
-def _sums(image, weights, y, geometry, way, tile, splits, finish):
+def _sums(image, weights, y, geometry, way, tile, splits, epilogue):
     """Correlate an _Image with _Weights into y; geometry as CONV_PARAMS."""
     N, O, OH, OW = geometry[0], geometry[6], geometry[4], geometry[5]
     groups, pixels = geometry[-1], N * OH * OW
-    end = finish_arguments(finish)
+    end = epilogue_arguments(epilogue, y[0])
     if tile is None:
         grid = (blocks(pixels, THREADS), groups if way == "few" else groups * O, 1)
         args = (image.array, weights.array, image.styles, y, *geometry, *end)
@@ -262,9 +262,9 @@ def _plain(N, C, H, W, OH, OW, O, KH, KW, stride, padding, groups):
     return N, C, H, W, OH, OW, O, KH, KW, sy, sx, -y0, -x0, OH, OW, 0, 0, 1, 1, groups
 
 
-def conv2d(x, w, stride, padding, groups, styles=None, finish=None):
-    """See `minigan.ops.conv2d`.  styles [N, C], if given, multiplies x on the way in; finish,
-    bias_act's arguments, is done on the way out."""
+def conv2d(x, w, stride, padding, groups, styles=None, epilogue=None):
+    """See `minigan.ops.conv2d`.  styles [N, C], if given, multiplies x on the way in; epilogue,
+    an `Epilogue` or None, is done on the way out."""
     N, C, H, W = x.shape
     (O, inside, KH, KW), (sx, sy), (x0, x1, y0, y1) = w.shape, stride, padding
     OH, OW, O = (H + y0 + y1 - KH) // sy + 1, (W + x0 + x1 - KW) // sx + 1, O // groups
@@ -278,10 +278,10 @@ def conv2d(x, w, stride, padding, groups, styles=None, finish=None):
         every = slice(0, None, 1)
         weights = _Weights(w.reshape(groups, O, inside, KH, KW), True, every, every, way)
         geometry = _plain(N, inside, H, W, OH, OW, O, KH, KW, stride, padding, groups)
-        fused = finish if splits == 1 else None
+        fused = epilogue if splits == 1 else None
         image = _Image(x, styles, groups, way, ([(-y0, OH, KH)], [(-x0, OW, KW)]))
         _sums(image, weights, y, geometry, way, tile, splits, fused)
-    return y[0] if splits == 1 else summed(y, finish)
+    return y[0] if splits == 1 else summed(y, epilogue)
 
 
 def conv_transpose2d(x, w, stride, padding, groups, styles=None):

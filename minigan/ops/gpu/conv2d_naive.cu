@@ -5,7 +5,7 @@
 // caches help.
 
 KERNEL void conv_naive(In<real> x, In<real> w, In<real> styles, Out<real> y, CONV_PARAMS,
-                       FINISH_PARAMS) {
+                       EPILOGUE_PARAMS) {
     long long pixels = (long long)N * OH * OW;
     long long p = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     int o = blockIdx.y, group = o / O;
@@ -21,13 +21,13 @@ KERNEL void conv_naive(In<real> x, In<real> w, In<real> styles, Out<real> y, CON
             }
         }
     }
-    store<1>(&sum, &pixel, o, 0, 1, y, CONV_ARGS, FINISH_ARGS);
+    store<1>(&sum, &pixel, o, 0, 1, y, CONV_ARGS, EPILOGUE_ARGS);
 }
 
 // For up to four outputs of many pixels (colours of an image): a thread for all outputs of a pixel, so
 // that x is read once.
 KERNEL void conv_few(In<real> x, In<real> w, In<real> styles, Out<real> y, CONV_PARAMS,
-                     FINISH_PARAMS) {
+                     EPILOGUE_PARAMS) {
     unsigned p = blockIdx.x * blockDim.x + threadIdx.x;
     int group = blockIdx.y;
     Pixel pixel = pixel_of(p, CONV_ARGS);
@@ -58,7 +58,7 @@ KERNEL void conv_few(In<real> x, In<real> w, In<real> styles, Out<real> y, CONV_
 #pragma unroll
     for (int o = 0; o < 4; ++o) {
         if (o < O) {
-            store<1>(sums + o, &pixel, group * O + o, 0, 1, y, CONV_ARGS, FINISH_ARGS);
+            store<1>(sums + o, &pixel, group * O + o, 0, 1, y, CONV_ARGS, EPILOGUE_ARGS);
         }
     }
 }

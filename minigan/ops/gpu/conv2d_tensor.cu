@@ -17,9 +17,9 @@ constexpr int AHEAD = 2;  // steps that are on their way
 #define TENSOR_PARAMS                                                                         \
     In<unsigned> x, In<unsigned> w, Out<float> y, int splits, In<float> x_max,                \
         In<float> w_max, int slices, int pixels, int plane, int PW, int first, CONV_PARAMS,   \
-        FINISH_PARAMS
+        EPILOGUE_PARAMS
 #define TENSOR_ARGS \
-    x, w, y, splits, x_max, w_max, slices, pixels, plane, PW, first, CONV_ARGS, FINISH_ARGS
+    x, w, y, splits, x_max, w_max, slices, pixels, plane, PW, first, CONV_ARGS, EPILOGUE_ARGS
 
 // BO outputs × BP pixels by DOWN × ACROSS warps, or by their warpgroups.  x [groups, slices, pixels, 16] and
 // w [groups, slices, KH, KW, O, 16], packed.
@@ -129,7 +129,7 @@ DEVICE void conv_tensor(TENSOR_PARAMS) {
             float* c = sums[m / 2][n] + m % 2 * 2;
             float both[2] = {c[0] * by[m], c[1] * by[m]};
             if (o < O) {
-                store<2>(both, places, group * O + o, split, splits, y, CONV_ARGS, FINISH_ARGS);
+                store<2>(both, places, group * O + o, split, splits, y, CONV_ARGS, EPILOGUE_ARGS);
             }
         }
     }

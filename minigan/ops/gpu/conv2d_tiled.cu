@@ -36,7 +36,7 @@ DEVICE void multiply(Shared<real> a, int a_pitch, Shared<real> b, int b_pitch, r
 
 template <int BM, int BN, int BK, int TM, int TN>
 DEVICE void conv_tile(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
-                      CONV_PARAMS, FINISH_PARAMS) {
+                      CONV_PARAMS, EPILOGUE_PARAMS) {
     constexpr int ROWS = BM / TM, COLUMNS = BN / TN, THREADS = ROWS * COLUMNS;
     constexpr int SAMPLES = BK * BN / THREADS, WEIGHTS = BK * BM / THREADS;  // loaded by a thread
     SHARED(real, weights, 2 * BK * BM);
@@ -114,29 +114,29 @@ DEVICE void conv_tile(In<real> x, In<real> w, In<real> styles, Out<real> y, int 
             int o = o0 + m / 4 * 4 * ROWS + 4 * row + m % 4;
             if (o < O) {
                 store<4>(sums[m] + n, pixels, group * O + o, split, splits, y, CONV_ARGS,
-                         FINISH_ARGS);
+                         EPILOGUE_ARGS);
             }
         }
     }
 }
 
 KERNEL void conv_tiled(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
-                       CONV_PARAMS, FINISH_PARAMS) {
-    conv_tile<64, 64, 16, 4, 4>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
+                       CONV_PARAMS, EPILOGUE_PARAMS) {
+    conv_tile<64, 64, 16, 4, 4>(x, w, styles, y, splits, CONV_ARGS, EPILOGUE_ARGS);
 }
 
 // Wider tiles, for images that fill them; by how many outputs there are.
 KERNEL_OF(256, 2) void conv_wide_128(In<real> x, In<real> w, In<real> styles, Out<real> y,
-                                     int splits, CONV_PARAMS, FINISH_PARAMS) {
-    conv_tile<128, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
+                                     int splits, CONV_PARAMS, EPILOGUE_PARAMS) {
+    conv_tile<128, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, EPILOGUE_ARGS);
 }
 KERNEL void conv_wide_64(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
-                         CONV_PARAMS, FINISH_PARAMS) {
-    conv_tile<64, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
+                         CONV_PARAMS, EPILOGUE_PARAMS) {
+    conv_tile<64, 128, 8, 8, 8>(x, w, styles, y, splits, CONV_ARGS, EPILOGUE_ARGS);
 }
 KERNEL void conv_wide_32(In<real> x, In<real> w, In<real> styles, Out<real> y, int splits,
-                         CONV_PARAMS, FINISH_PARAMS) {
-    conv_tile<32, 128, 16, 4, 8>(x, w, styles, y, splits, CONV_ARGS, FINISH_ARGS);
+                         CONV_PARAMS, EPILOGUE_PARAMS) {
+    conv_tile<32, 128, 16, 4, 8>(x, w, styles, y, splits, CONV_ARGS, EPILOGUE_ARGS);
 }
 
 // ∂w: for each tap, a product of g [O, pixels] and x [pixels, C].  The sum over pixels is long and

@@ -10,6 +10,9 @@ import pathlib
 import numpy as np
 
 from minigan.device import cupy
+from minigan.ops.bias_act import ACTIVATIONS, check_fit
+from minigan.ops.dispatch import native
+from minigan.ops.epilogue import Epilogue
 
 FOLDER = pathlib.Path(__file__).parent
 CAPABILITY = 75  # the oldest GPUs for which the kernels are compiled in the tests: Turing
@@ -20,8 +23,6 @@ ENOUGH = 264
 PLANES = 65535  # along a grid's second and third axis, at most: a block goes on to further planes
 UNASKED = 48 << 10  # bytes of shared memory that a block may have on every GPU
 ACTS = ("linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish")
-PLAIN = {"b": None, "scale": None, "noise": None, "act": "linear", "alpha": 1.0, "gain": 1.0,
-         "clamp": None}  # fmt: skip
 
 
 def source(file):
@@ -106,13 +107,18 @@ def contiguous(a):
     return None if a is None else cupy().ascontiguousarray(a)
 
 
-def finish_arguments(finish):
-    """FINISH_PARAMS of common.cuh, of bias_act's checked arguments or None."""
-    f = PLAIN if finish is None else finish
-    noises = 1 if f["noise"] is None else f["noise"].shape[0]
-    clamp = -1.0 if f["clamp"] is None else float(f["clamp"])
-    arrays = [contiguous(f[name]) for name in ("scale", "noise", "b")]
-    return *arrays, noises, ACTS.index(f["act"]), float(f["alpha"]), float(f["gain"]), clamp
+def epilogue_arguments(epilogue, y, dim=1):
+    """EPILOGUE_PARAMS of common.cuh, of an `Epilogue` or None for the result y."""
+    b, act, alpha, gain, clamp, scale, noise = epilogue or Epilogue()
+    check_fit("bias_act", y.shape, dim, b, noise)
+    _, scale, noise, b = native(y, scale, noise, b)
+    _, default_alpha, default_gain = ACTIVATIONS[act]
+    alpha = default_alpha if alpha is None else alpha
+    gain = default_gain if gain is None else gain
+    noises = 1 if noise is None else noise.shape[0]
+    clamp = -1.0 if clamp is None else float(clamp)
+    arrays = map(contiguous, (scale, noise, b))
+    return *arrays, noises, ACTS.index(act), float(alpha), float(gain), clamp
 
 
 def blocks(work, each):

@@ -10,7 +10,7 @@
 #define RESAMPLE_ARGS planes, H, W, OH, OW, ux, uy, dx, dy, x0, y0, tx, ty, channels, tile_w, tile_h
 
 // f [ty, tx], a correlation kernel: any filter, any rates.
-KERNEL void upfirdn2d(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS) {
+KERNEL void upfirdn2d(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, EPILOGUE_PARAMS) {
     Shared<real> tile = dynamic_shared();
     int top = blockIdx.y * tile_h, left = blockIdx.x * tile_w;
     int i0 = sample_from(top * dy - y0, uy), j0 = sample_from(left * dx - x0, ux);
@@ -31,8 +31,8 @@ KERNEL void upfirdn2d(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINI
                 }
             }
             long long pixel = (long long)i * OW + j, pixels = (long long)OH * OW;
-            y[plane * pixels + pixel] = finish(sum, plane / channels, plane % channels, channels,
-                                               pixel, pixels, FINISH_ARGS);
+            y[plane * pixels + pixel] = epilogue(sum, plane / channels, plane % channels, channels,
+                                                 pixel, pixels, EPILOGUE_ARGS);
         }
         __syncthreads();
     }
@@ -41,7 +41,7 @@ KERNEL void upfirdn2d(In<real> x, In<real> f, Out<real> y, RESAMPLE_PARAMS, FINI
 // The same for f = fy ⊗ fx: along the rows into a second tile, then along the columns; tx + ty products
 // instead of tx · ty, for a second tile in shared memory.
 KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS,
-                                FINISH_PARAMS) {
+                                EPILOGUE_PARAMS) {
     Shared<real> tile = dynamic_shared();
     int top = blockIdx.y * tile_h, left = blockIdx.x * tile_w;
     int i0 = sample_from(top * dy - y0, uy), j0 = sample_from(left * dx - x0, ux);
@@ -66,8 +66,8 @@ KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> 
             real sum = 0;
             for (; ky < ty; ky += uy, at += tile_w) sum += fy[ky] * across[at];
             long long pixel = (long long)i * OW + j, pixels = (long long)OH * OW;
-            y[plane * pixels + pixel] = finish(sum, plane / channels, plane % channels, channels,
-                                               pixel, pixels, FINISH_ARGS);
+            y[plane * pixels + pixel] = epilogue(sum, plane / channels, plane % channels, channels,
+                                                 pixel, pixels, EPILOGUE_ARGS);
         }
     }
 }
@@ -77,8 +77,8 @@ KERNEL void upfirdn2d_separable(In<real> x, In<real> fx, In<real> fy, Out<real> 
 // itself, neighbouring threads beside each other.  Then along the rows: from what lies in shared memory
 // a thread makes four outputs beside each other.
 #define FIXED_PARAMS \
-    In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS, FINISH_PARAMS
-#define FIXED_ARGS x, fx, fy, y, RESAMPLE_ARGS, FINISH_ARGS
+    In<real> x, In<real> fx, In<real> fy, Out<real> y, RESAMPLE_PARAMS, EPILOGUE_PARAMS
+#define FIXED_ARGS x, fx, fy, y, RESAMPLE_ARGS, EPILOGUE_ARGS
 
 // How a row lies in shared memory between the two: every D-th column in a part of its own, so that the
 // samples which four outputs meet are fours (pairs, if up = 2) beside each other.
@@ -151,7 +151,10 @@ template <int U, int D, int T, int TW, int TH, int R> DEVICE void upfirdn_fixed(
                 int n = plane / channels, c = plane % channels;
 #pragma unroll
                 for (int k = 0; k < 4; ++k) {
-                    if (k < count) sums[k] = finish(sums[k], n, c, channels, pixel + k, pixels, FINISH_ARGS);
+                    if (k < count) {
+                        sums[k] =
+                            epilogue(sums[k], n, c, channels, pixel + k, pixels, EPILOGUE_ARGS);
+                    }
                 }
             }
             long long at = (long long)plane * pixels + pixel;

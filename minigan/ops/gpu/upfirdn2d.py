@@ -10,7 +10,7 @@ from minigan.ops.gpu.launch import (
     blocks,
     constant,
     contiguous,
-    finish_arguments,
+    epilogue_arguments,
     launch,
     most_shared,
 )
@@ -50,8 +50,8 @@ def tile_of(who, memory, narrowest=1):
     return w, h, needed
 
 
-def upfirdn2d(x, f, up, down, padding, finish=None):
-    """See `minigan.ops.upfirdn2d`; finish, bias_act's arguments, is done on the way out."""
+def upfirdn2d(x, f, up, down, padding, epilogue=None):
+    """See `minigan.ops.upfirdn2d`; epilogue, an `Epilogue` or None, is done on the way out."""
     (N, C, H, W), (ux, uy), (dx, dy), (x0, x1, y0, y1) = x.shape, up, down, padding
     ty, tx = f.shape[0], f.shape[-1]
     OH, OW = (H * uy + y0 + y1 - ty) // dy + 1, (W * ux + x0 + x1 - tx) // dx + 1
@@ -76,7 +76,7 @@ def upfirdn2d(x, f, up, down, padding, finish=None):
         w, h, shared = tile_of("upfirdn2d", memory)
     taps = (fx, fy) if fixed or separable else (f if f.ndim == 2 else np.outer(f, f),)
     sizes = (N * C, H, W, OH, OW, ux, uy, dx, dy, x0, y0, tx, ty, C, w, h)
-    args = (contiguous(x), *map(constant, taps), y, *sizes, *finish_arguments(finish))
+    args = (contiguous(x), *map(constant, taps), y, *sizes, *epilogue_arguments(epilogue, y))
     grid = (blocks(OW, w), blocks(OH, h), min(N * C, PLANES))
     launch("upfirdn2d", kernel, grid, (THREADS, 1, 1), args, x.dtype, shared)
     return y

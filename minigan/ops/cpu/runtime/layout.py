@@ -34,7 +34,7 @@ def innermost(x):
         tasks = N * (-(-H // rows))
         x = contiguous(x).reshape(-1)
         share(_transpose, tasks, x, flat.reshape(-1), N, C, H, W, rows, work=x.size * 4)
-    return contiguous(flat).reshape(-1)
+    return (flat if flat.flags.writeable else flat.copy()).reshape(-1)
 
 
 @kernel
