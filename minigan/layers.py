@@ -57,6 +57,8 @@ def conv2d_resample(
 
 def _check_resampling(who, x, w, f, up, down, padding):
     """f, up, down and padding of a convolution with resampling, checked; and its result's size."""
+    if w.shape[0] == 0:
+        raise ValueError(f"{who}: the weight has shape {w.shape}; expected at least one output")
     up, down = check.whole(who, "up", up, 1), check.whole(who, "down", down, 1)
     f, padding = check.fir(who, "f", f), check.padding(who, padding)
     around, used = _around(f, up, down, padding), (up > 1) + (down > 1)  # times that f is applied

@@ -91,6 +91,7 @@ WRONG = [
     (lambda: layers.conv2d_resample(X, WEIGHT[:, :2], up=2), ValueError, r"conv_transpose2d: w has shape \(2, 6, 3, 3\), x 4 channels"),
     (lambda: layers.conv2d_resample(X, WEIGHT, up=2, padding=-5), ValueError, r"conv2d_resample: x is 6 × 5, up is 2, padding \(-5, -5, -5, -5\), w has shape \(6, 4, 3, 3\)"),
     (lambda: layers.conv2d_resample(X, WEIGHT, epilogue={"b": np.zeros(4)}), ValueError, r"conv2d_resample, epilogue: b has shape \(4,\); expected \(6,\)"),
+    (lambda: layers.modulated_conv2d(X, WEIGHT[:0], X[:, :, 0, 0], gain=2), ValueError, r"modulated_conv2d: the weight has shape \(0, 4, 3, 3\)"),
     (lambda: layers.modulated_conv2d(X, WEIGHT[:, :2], X[:, :, 0, 0]), ValueError, r"weight has shape \(6, 2, 3, 3\); expected \[O, 4, kh, kw\]"),
     (lambda: layers.modulated_conv2d(X, WEIGHT, np.zeros((1, 4))), ValueError, r"styles has shape \(1, 4\); expected \(2, 4\)"),
     (lambda: layers.modulated_conv2d_sg3(X, WEIGHT, X[:, :, 0, 0], input_gain=np.zeros(3)), ValueError, r"input_gain has shape \(3,\)"),
