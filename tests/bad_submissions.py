@@ -303,7 +303,7 @@ CODE = {
     "takes the answer out of its guard": (0, 1, "write this one yourself", "from minigan import toy\n" + body(
         "guard = toy.pixel_norm", "return guard.__closure__[guard.__code__.co_freevars.index('function')].cell_contents(z)")),
     "finds the answer in memory": (0, 1, "write this one yourself", body(
-        "import gc, types", "known = [f for f in gc.get_objects() if type(f) is types.FunctionType and f.__module__ == 'minigan.toy']",
+        "import gc, types", "known = [f for f in gc.get_objects() if type(f) is types.FunctionType and f.__module__ == 'minigan.toy.model']",
         "return [f for f in known if f.__name__ == 'pixel_norm'][0](z)")),
     "unlocks the answer": (0, 1, "write this one yourself", body(
         "import gc", "from minigan import toy", "[o for o in gc.get_objects() if type(o).__name__ == 'Answers'][0].blocked.clear()", "return toy.pixel_norm(z)")),
@@ -313,7 +313,7 @@ CODE = {
     "reads the solution": (0, 1, "", if_it_works("open('{root}/solutions/{name}.ipynb').read()")),
     "lists the class": (0, 1, "", if_it_works("import os", "os.listdir('{folder}')")),
     "writes the grades": (0, 1, "", if_it_works("open('{root}/grades.json', 'w').write('full marks')")),
-    "writes into the package": (0, 1, "", if_it_works("import minigan.toy", "open('/package/toy.py', 'a').write('#')")),
+    "writes into the package": (0, 1, "", if_it_works("import minigan.toy", "open('/package/toy/model.py', 'a').write('#')")),
     "opens a socket": (0, 1, "", if_it_works("import socket", "socket.create_connection(('127.0.0.1', {port}), 2)")),
     "looks a host up": (0, 1, "", if_it_works("import socket", "socket.getaddrinfo('pypi.org', 443)")),
     "sees other processes": (0, 1, "", if_it_works("import os", "assert len([p for p in os.listdir('/proc') if p.isdigit()]) > 20")),
