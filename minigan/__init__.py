@@ -4,9 +4,21 @@ Start with `toy/model.py` (a style-GAN in one dimension), then `autograd` (how i
 differentiated).  `import minigan` loads neither: each is imported when it is first asked for.
 """
 
+import importlib
+
 
 def load(name_or_path):
     """The generator in a file, or a shipped one: `load("portraits")`.  See `minigan.files.load`."""
     from minigan import files
 
     return files.load(name_or_path)
+
+
+def __getattr__(name):
+    """A submodule, at its first use: `minigan.ops` after `import minigan` alone."""
+    try:
+        return importlib.import_module(f"minigan.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"minigan.{name}":
+            raise
+        raise AttributeError(f"module 'minigan' has no attribute {name!r}") from None

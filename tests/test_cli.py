@@ -7,8 +7,10 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
+from minigan import files, toy
 from minigan.cli.main import main
 from minigan.data import portraits
 from minigan.experiments import path_length
@@ -89,6 +91,13 @@ def say(monkeypatch, capsys, *arguments):
     return text
 
 
+@pytest.fixture(scope="module")
+def toy_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toy") / "toy.npz"
+    files.save(path, {"G": toy.Generator.init(toy.Config(), np.random.default_rng(0))})
+    return path
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -106,6 +115,9 @@ def say(monkeypatch, capsys, *arguments):
         (("distill", "--out", "HERE/p.npz", "--kimg", "nan"), "--kimg: 'nan' is not a number above 0"),
         (("export", "--run", "HERE/none", "--name", "n"), "there is no file HERE/none/checkpoint.npz"),
         (("measure", "HERE"), "HERE is a folder; expected a file"),
+        (("card", "--network", "portraits32-D"), "does not say how it was made"),
+        (("measure", "TOY"), "holds a toy, which draws signals; expected one of pictures"),
+        (("distill", "--teacher", "TOY", "--out", "HERE/p.npz"), "holds a toy, which draws signals"),
         (("measure", "HERE/page.npz"), "HERE/page.npz is a web page"),
         (("generate", "--network", "HERE/page.npz", "--seeds", "0", "--outdir", "HERE/o"), "is a web page"),
         (("generate", "--network", "portraits", "--seeds", "0", "--outdir", "HERE/page.npz"),
@@ -120,9 +132,9 @@ def say(monkeypatch, capsys, *arguments):
         (("train", "--outdir", "HERE/run", "--set", "grow=8"), "grow is 8; expected a list of numbers"),
     ],
 )  # fmt: skip
-def test_wrong_use_is_said_in_a_sentence(arguments, words, tmp_path, monkeypatch, capsys):
+def test_wrong_use_is_said_in_a_sentence(arguments, words, toy_file, tmp_path, monkeypatch, capsys):
     (tmp_path / "page.npz").write_text("<html>Quota exceeded")
-    arguments = [a.replace("HERE", str(tmp_path)) for a in arguments]
+    arguments = [a.replace("HERE", str(tmp_path)).replace("TOY", str(toy_file)) for a in arguments]
     assert words.replace("HERE", str(tmp_path)) in say(monkeypatch, capsys, *arguments)
     assert [p.name for p in tmp_path.iterdir()] == ["page.npz"]
 

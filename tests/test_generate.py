@@ -120,8 +120,12 @@ def test_two_channels_are_no_picture(tmp_path):
             "--class is 2, and the network has no classes",
         ),
         (("generate", "--seeds", "1", "--network", "none.npz"), "error: there is no file none.npz"),
-        (("style-mix", "--rows", "1", "--cols", "2", "--styles", "9"), "expected layers from 0 to"),
-        (("interpolate", "--seeds", "1"), "expected two seeds"),
+        (
+            ("style-mix", "--rows", "1", "--cols", "2", "--styles", "0-9"),
+            "--styles names layer 4; expected layers from 0 to 3",
+        ),
+        (("interpolate", "--seeds", "1"), "seeds are [1], with 60 frames from one to the next"),
+        (("generate", "--seeds", "4294967296"), "4294967296 is no seed; expected whole numbers"),
     ],
 )
 def test_wrong_use_is_one_sentence(network, tmp_path, args, message):

@@ -126,6 +126,16 @@ def test_import_is_light():
     assert run.stdout.strip() == "[]"
 
 
+def test_a_submodule_is_imported_at_its_first_use():
+    code = (
+        "import sys, minigan; assert 'minigan.filters' not in sys.modules; "
+        "print(minigan.filters.setup_filter([1, 1]).sum()); minigan.nosuch"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "1.0\n"
+    assert run.stderr.endswith("AttributeError: module 'minigan' has no attribute 'nosuch'\n")
+
+
 def test_a_picture_needs_alt_text():
     fig, ax = show.new(title="A line")
     ax.plot([0, 1])

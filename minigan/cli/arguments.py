@@ -30,6 +30,12 @@ def positive(text: str) -> float:
     return value
 
 
+def check_images(network: str | pathlib.Path, G) -> None:
+    """Raise ValueError for the toy, which has no images.  network: the argument that named it."""
+    if not hasattr(G, "img_channels"):
+        raise ValueError(f"{network} holds a toy, which draws signals; expected one of pictures")
+
+
 def check_out(path: str) -> None:
     """Raise OSError unless a file can have this path: before the work, not after it."""
     path = pathlib.Path(path)

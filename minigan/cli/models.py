@@ -12,7 +12,7 @@ Read first: `evaluation/measure.py`.
 
 import pathlib
 
-from minigan.cli.arguments import NETWORK
+from minigan.cli.arguments import NETWORK, check_images
 
 MARK = "<!-- from here on made by: python -m minigan card --network {} -->"
 
@@ -74,6 +74,7 @@ def measures(name: str | pathlib.Path, quick: bool = False) -> str:
     G = networks.get("G_ema") or networks.get("G")
     if G is None:
         raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or features")
+    check_images(name, G)
     meta = {} if path.suffix == ".pkl" else files.read(path)[2]
     made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
     seen = made.get("images", made.get("state", {}).get("images", 0))
@@ -120,9 +121,10 @@ def reader_tables(network, n: int) -> str:
 
 
 def write_card(name: str, folder: str | pathlib.Path | None = None) -> None:
-    """The made part of folder/NAME.md, and its pictures.  Raises: as `files.read`.
+    """The made part of folder/NAME.md, and its pictures.
 
     folder: None is that of the shipped networks.
+    Raises: as `files.read`; ValueError for a network that does not say how it was made.
     """
     from minigan import atomic, files
     from minigan.networks import reader
@@ -130,6 +132,8 @@ def write_card(name: str, folder: str | pathlib.Path | None = None) -> None:
     folder = pathlib.Path(folder or files.MODELS)
     path = folder / f"{name}.npz"
     networks, _, meta = files.read(path)
+    if "made" not in meta:
+        raise ValueError(f"{path} does not say how it was made; expected a network to ship")
     network, card = next(iter(networks.values())), folder / f"{name}.md"
     describe = _reader_card if isinstance(network, reader.Network) else _generator_card
     made, mark = describe(name, network, meta["made"], path), MARK.format(name)

@@ -6,7 +6,7 @@ Read first: `latents.py`.
 import pathlib
 
 from minigan import progress
-from minigan.cli.arguments import NETWORK, whole
+from minigan.cli.arguments import NETWORK, check_images, whole
 
 
 def add(commands) -> None:
@@ -33,23 +33,30 @@ def add(commands) -> None:
 
 
 def _generate(args):
-    generate(args.network, _range(args.seeds), args.outdir, **_common(args))
+    generate(args.network, _seeds(args.seeds), args.outdir, **_common(args))
 
 
 def _style_mix(args):
     styles = _range(args.styles) if args.styles else None
-    rows, cols = _range(args.rows), _range(args.cols)
+    rows, cols = _seeds(args.rows), _seeds(args.cols)
     style_mix(args.network, rows, cols, args.outdir, styles, **_common(args))
 
 
 def _interpolate(args):
-    interpolate(args.network, _range(args.seeds), args.outdir, args.w_frames, **_common(args))
+    interpolate(args.network, _seeds(args.seeds), args.outdir, args.w_frames, **_common(args))
 
 
 def _range(text):
     from minigan import latents
 
     return latents.parse_range(text)
+
+
+def _seeds(text):
+    seeds = _range(text)
+    if max(seeds) >= 1 << 32:
+        raise ValueError(f"{max(seeds)} is no seed; expected whole numbers below 2³²")
+    return seeds
 
 
 def _common(args):
@@ -64,10 +71,7 @@ class _Painter:
 
         self.G, self.folder = files.load(network), pathlib.Path(outdir)
         self.psi, self.noise_mode = psi, noise_mode
-        if not hasattr(self.G, "img_channels"):
-            raise ValueError(
-                f"{network} holds a toy, which draws signals; expected one of pictures"
-            )
+        check_images(network, self.G)
         self.c = self._one_hot(label)
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -137,8 +141,9 @@ def style_mix(
     painter = _Painter(network, outdir, psi, label, noise_mode)
     layers = painter.G.num_ws
     styles = list(range(layers // 2)) if styles is None else styles
-    if not all(0 <= i < layers for i in styles):
-        raise ValueError(f"--styles are {styles}; expected layers from 0 to {layers - 1}")
+    for i in styles:
+        if not 0 <= i < layers:
+            raise ValueError(f"--styles names layer {i}; expected layers from 0 to {layers - 1}")
     ws = {seed: painter.styles(seed) for seed in dict.fromkeys(rows + cols)}
     plain = {seed: painter.image(w, seed) for seed, w in ws.items()}
     images = [np.ones_like(plain[rows[0]])] + [plain[col] for col in cols]
@@ -166,7 +171,10 @@ def interpolate(
     Raises: ValueError for a single seed, or no frame; as `files.load`.
     """
     if len(seeds) < 2 or frames < 1:
-        raise ValueError(f"{len(seeds)} seeds, {frames} frames; expected two seeds and a frame")
+        raise ValueError(
+            f"interpolate: seeds are {seeds}, with {frames} frames from one to the next; expected "
+            "two seeds or more, and a frame"
+        )
     painter = _Painter(network, outdir, psi, label, noise_mode)
     ws = [painter.styles(seed) for seed in seeds]
     path = [

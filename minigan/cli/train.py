@@ -3,7 +3,7 @@
 import ast
 import pathlib
 
-from minigan.cli.arguments import NETWORK, check_out, positive, whole
+from minigan.cli.arguments import NETWORK, check_images, check_out, positive, whole
 
 
 def add(commands) -> None:
@@ -75,6 +75,7 @@ def _distill(args):
 
     check_out(args.out)
     config, teacher = training.preset(args.config).G, files.load(args.teacher)
+    check_images(args.teacher, teacher)
     _, error = distill.distill(config, teacher, args.kimg, args.out, args.lr, args.seed)
     print(f"mean squared difference of the last 800 pictures: {error:.5f}")
 

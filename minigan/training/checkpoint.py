@@ -82,13 +82,10 @@ def restore(path: str | pathlib.Path, config: Config, data=None) -> tuple[State,
             json.loads(json.dumps(c)) for c in (dataclasses.asdict(config), meta["config"])
         )
         free = _FREE if "portraits" in (ours["data"], theirs.get("data")) else (*_FREE, "data")
-        other = sorted(
-            k for k in ours.keys() | theirs.keys() if k not in free and ours.get(k) != theirs.get(k)
-        )
+        other = [found for found in _differing(theirs, ours) if found[0] not in free]
         if other:
             some = ", ".join(
-                f"{shown(k)} ({theirs.get(k)!r:.60} there, {ours.get(k)!r:.60} here)"
-                for k in other[:2]
+                f"{shown(k)} ({then!r:.60} there, {now!r:.60} here)" for k, then, now in other[:2]
             )
             raise ValueError(f"{path} is of another config: it differs in {some}")
         if meta.get("stream") != BY_NUMBER:
@@ -106,6 +103,16 @@ def restore(path: str | pathlib.Path, config: Config, data=None) -> tuple[State,
                 for part in ("m", "v")
             }  # fmt: skip
         return State(**networks, **numbers), meta["log"]
+
+
+def _differing(theirs, ours, prefix=""):
+    """(name, there, here) of what two configs do not share, such as ("G.z_dim", 64, 128)."""
+    for name in sorted(ours.keys() | theirs.keys()):
+        then, now = theirs.get(name), ours.get(name)
+        if isinstance(then, dict) and isinstance(now, dict):
+            yield from _differing(then, now, f"{prefix}{name}.")
+        elif then != now:
+            yield prefix + name, then, now
 
 
 @contextlib.contextmanager
