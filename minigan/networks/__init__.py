@@ -5,7 +5,7 @@ portraits.  `base` holds what they share; the table below names all that a file 
 import importlib
 
 # How a file calls a network: the module and the class that it is.  By name, since most programs
-# need one of them, and since two lie in folders above this one.
+# need one of them, and since two of the modules lie in folders above this one.
 NETWORKS = {
     "stylegan1.Generator": "minigan.networks.stylegan1",
     "stylegan1.Discriminator": "minigan.networks.stylegan1",
