@@ -253,4 +253,4 @@ def load_reader(name_or_path: str | os.PathLike):
     for network in networks.values():
         if isinstance(network, class_of("reader.Network")):
             return network
-    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected one that reads portraits")
+    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a reader of portraits")

@@ -78,7 +78,7 @@ def _gt(u0, u1, u2, u3, u4, u5):
 
 @kernel
 def transform_weights(first, last, memory, out, w, start, steps, shape, width, up):
-    """out [36, O'/width, C, width] = G g Gᵀ; kernels as in `conv2d_direct.pack`.  Tasks: `width` of O.
+    """out [36, O'/width, C, width] = G g Gᵀ; w as in `conv2d_direct.pack`.  Tasks: `width` of O.
 
     If `up` is not 0, for `conv2d_winograd_up.py`: 49 instead of 36.
     """

@@ -45,8 +45,8 @@ def forward(
 ):
     """Tasks: equal shares of the output's tiles, image after image; `tiles` of them at most.
 
-    u [49, O'/width, C, width] as `conv2d_winograd.transform_weights` makes it; the output [N, TH, TW, O]
-    begins at row Y0 and column X0 of the whole one; styles [N, C'] scales the input.
+    u [49, O'/width, C, width] as `conv2d_winograd.transform_weights` makes it; the output
+    [N, TH, TW, O] begins at row Y0 and column X0 of the whole one; styles [N, C'] scales the input.
     """
     down, across = H // 5 + 1, W // 5 + 1
     count = N * down * across
