@@ -138,6 +138,12 @@ def test_import_is_light():
     assert run.stdout.strip() == "[]"
 
 
+def test_submodules_come_when_they_are_first_used():
+    code = "import minigan; print(minigan.toy.Config().w_dim, hasattr(minigan, 'nothing'))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["16", "False"]
+
+
 def test_a_picture_needs_alt_text():
     fig, ax = show.new(title="A line")
     ax.plot([0, 1])

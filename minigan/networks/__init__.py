@@ -24,7 +24,7 @@ def class_of(kind: str) -> type:
     return getattr(importlib.import_module(NETWORKS[kind]), kind.rpartition(".")[2])
 
 
-def kind_of(network) -> str:
+def kind_of(network: object) -> str:
     """What a file calls this network.  Raises: TypeError for what no file holds."""
     module, name = type(network).__module__, type(network).__name__
     for kind, where in NETWORKS.items():
@@ -33,7 +33,7 @@ def kind_of(network) -> str:
     raise TypeError(f"a {module}.{name}; expected one of {', '.join(NETWORKS)}")
 
 
-def class_for(config) -> type:
+def class_for(config: object) -> type:
     """The class of the networks that have such a configuration.  Raises: TypeError if none has."""
     for kind, module in NETWORKS.items():
         if module == type(config).__module__ and class_of(kind).config_class is type(config):
