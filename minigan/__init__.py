@@ -5,16 +5,19 @@ differentiated).  `import minigan` loads neither: each is imported when it is fi
 """
 
 import importlib
+import os
+
+__version__ = "0.1.0"
 
 
-def load(name_or_path):
+def load(name_or_path: str | os.PathLike):
     """The generator in a file, or a shipped one: `load("portraits")`.  See `minigan.files.load`."""
     from minigan import files
 
     return files.load(name_or_path)
 
 
-def __getattr__(name):
+def __getattr__(name: str):
     """A submodule, at its first use: `minigan.ops` after `import minigan` alone."""
     try:
         return importlib.import_module(f"minigan.{name}")

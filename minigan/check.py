@@ -15,13 +15,13 @@ from minigan.autograd.variable import Variable, plain
 from minigan.device import kind_of, on_gpu
 
 
-def describe(value):
+def describe(value) -> str:
     if hasattr(value, "dtype"):
         return f"an array of {value.dtype} and shape {value.shape}"
     return f"{type(value).__name__} {value!r}"
 
 
-def array(who, name, value, ndim, like=None):
+def array(who: str, name: str, value, ndim: int | None, like=None):
     """A float32 or float64 NumPy or CuPy array, or a variable of one, with so many axes (None:
     any); of the dtype and on the device of `like`, if that is given."""
     inside = plain(value)
@@ -51,7 +51,7 @@ def array(who, name, value, ndim, like=None):
     return value
 
 
-def whole(who, name, value, least):
+def whole(who: str, name: str, value, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{who}: {name} is {describe(value)}; expected a whole number")
     if not least <= value < 1 << 31:
@@ -59,7 +59,7 @@ def whole(who, name, value, least):
     return int(value)
 
 
-def pair(who, name, value):
+def pair(who: str, name: str, value) -> tuple[int, int]:
     """(x, y), each at least 1, from an int or [x, y]."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
@@ -68,7 +68,7 @@ def pair(who, name, value):
     return (whole(who, name, value, 1),) * 2
 
 
-def padding(who, value, name="padding"):
+def padding(who: str, value, name: str = "padding") -> tuple[int, int, int, int]:
     """(x0, x1, y0, y1) from an int, [x, y] or [x0, x1, y0, y1]; negative crops."""
     least = -(1 << 31)
     if not isinstance(value, (tuple, list)):
@@ -79,7 +79,7 @@ def padding(who, value, name="padding"):
     return tuple(p) if len(p) == 4 else (p[0], p[0], p[1], p[1])
 
 
-def number(who, name, value, least=None):
+def number(who: str, name: str, value, least: float | None = None) -> float:
     """A finite Python float."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{who}: {name} is {describe(value)}; expected a number")
@@ -89,7 +89,7 @@ def number(who, name, value, least=None):
     return float(value)
 
 
-def fir(who, name, f):
+def fir(who: str, name: str, f: np.ndarray | None) -> np.ndarray:
     """A filter as float64, [taps] or [ty, tx]; None is the identity."""
     if f is None:
         return np.ones(1)
@@ -109,7 +109,7 @@ def fir(who, name, f):
     return f.astype(np.float64)
 
 
-def size(who, H, W, what):
+def size(who: str, H: int, W: int, what: str) -> None:
     """Refuse an output without pixels, or with more than an index can count."""
     if H < 1 or W < 1:
         raise ValueError(f"{who}: {what} would have {H} × {W} pixels; expected at least 1 × 1")
@@ -117,7 +117,7 @@ def size(who, H, W, what):
         raise ValueError(f"{who}: {what} would have {H} × {W} pixels; expected fewer than 2⁴⁰")
 
 
-def flag(who, name, value):
+def flag(who: str, name: str, value) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{who}: {name} is {describe(value)}; expected True or False")
     return bool(value)

@@ -7,7 +7,7 @@ each layer.
 import numpy as np
 
 
-def parse_range(text):
+def parse_range(text: str) -> list[int]:
     """ "0-3,7" -> [0, 1, 2, 3, 7].  Raises: ValueError."""
     found = []
     for part in text.split(","):
@@ -24,12 +24,14 @@ def parse_range(text):
     return found
 
 
-def from_seed(seed, z_dim):
+def from_seed(seed: int, z_dim: int) -> np.ndarray:
     """z [1, z_dim], float32: what NVIDIA's scripts draw from NumPy's old RandomState."""
     return np.random.RandomState(seed).randn(1, z_dim).astype(np.float32)
 
 
-def truncate(ws, w_avg, psi, cutoff=None):
+def truncate(
+    ws: np.ndarray, w_avg: np.ndarray, psi: float, cutoff: int | None = None
+) -> np.ndarray:
     """w̄ + ψ·(w − w̄) in the first `cutoff` layers, all if None (App. B): ws [N, num_ws, w_dim].
 
     ψ = 1 changes nothing, ψ = 0 gives the average, ψ < 0 lies beyond it.
@@ -40,12 +42,12 @@ def truncate(ws, w_avg, psi, cutoff=None):
     return np.concatenate([truncated[:, :cutoff], ws[:, cutoff:]], axis=1)
 
 
-def style_mix(ws_coarse, ws_fine, crossover):
+def style_mix(ws_coarse: np.ndarray, ws_fine: np.ndarray, crossover: int) -> np.ndarray:
     """The first `crossover` layers of one, the others of the other (§3.1): [N, num_ws, w_dim]."""
     return np.concatenate([ws_coarse[:, :crossover], ws_fine[:, crossover:]], axis=1)
 
 
-def slerp(a, b, t):
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     """From a to b along the sphere: both [N, D] are made unit vectors, t [N, 1] goes from 0 to 1.
 
     Shoemake 1985.  The path that random latents take is not their straight line, which would pass

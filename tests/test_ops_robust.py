@@ -214,7 +214,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
     results = []
     for n in ("1", "2", "5"):
         monkeypatch.setenv("MINIGAN_NUM_THREADS", n)
-        monkeypatch.setattr(threads, "_team", None)
+        monkeypatch.setattr(threads, "_pool", None)
         results.append(everything(0))
     for one, two, five in zip(*results, strict=True):
         assert np.array_equal(one, two) and np.array_equal(one, five)
@@ -222,7 +222,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 
 def test_several_threads_may_compute_at_once(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "3")
-    monkeypatch.setattr(threads, "_team", None)
+    monkeypatch.setattr(threads, "_pool", None)
     expected = [everything(seed) for seed in range(3)]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for seed, results in enumerate(pool.map(everything, [0, 1, 2] * 4)):
@@ -233,7 +233,7 @@ def test_several_threads_may_compute_at_once(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_a_forked_child_computes(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(threads, "_team", None)
+    monkeypatch.setattr(threads, "_pool", None)
     expected = everything(0)
     with multiprocessing.get_context("fork").Pool(1) as pool:
         for got, wanted in zip(pool.apply_async(everything, [0]).get(60), expected, strict=True):
@@ -249,7 +249,7 @@ def test_a_wrong_number_of_threads_is_named(value, monkeypatch):
 
 def test_a_failing_task_is_reported_and_the_pool_goes_on(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(threads, "_team", None)
+    monkeypatch.setattr(threads, "_pool", None)
 
     @jit.kernel
     def fails(first, last, memory, x, bad):
@@ -375,7 +375,7 @@ def test_kernels_count_no_references():
 def test_each_task_is_done_once_by_whoever_comes(monkeypatch):
     """With helpers awake, asleep, and elsewhere; more of them than cores; more threads than seats."""
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "4")
-    monkeypatch.setattr(threads, "_team", None)
+    monkeypatch.setattr(threads, "_pool", None)
 
     @jit.kernel
     def count(first, last, memory, done, by, steps):
@@ -416,7 +416,7 @@ def test_a_change_of_the_sources_leaves_no_old_kernels_behind(tmp_path):
 
 def test_the_board_has_a_seat_for_each_helper_and_no_more(monkeypatch):
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "2")
-    monkeypatch.setattr(threads, "_team", None)
+    monkeypatch.setattr(threads, "_pool", None)
     everything(0)
     monkeypatch.setenv("MINIGAN_NUM_THREADS", "8")  # the helpers are hired already
     seats, launcher = [], threads._launcher

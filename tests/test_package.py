@@ -69,6 +69,18 @@ def test_no_layer_imports_a_higher_one(path):
         assert top != "cupy"  # nobody but device.cupy(), when it is asked for
 
 
+def test_files_named_in_the_text_are_there():
+    """In docstrings and comments: `name.py` its path from there, the package or the root."""
+    named = re.compile(r"`((?:\w+/)*\w+\.py)`|(?<![\w/<\"])((?:\w+/)*\w+\.cuh?)\b")
+    count = 0
+    for path in (p for p in PACKAGE.rglob("*") if p.suffix in (".py", ".cu", ".cuh", ".h")):
+        for match in named.finditer(path.read_text(encoding="utf-8")):
+            name, count = match[1] or match[2], count + 1
+            places = (path.parent, path.parent.parent, PACKAGE, ROOT)
+            assert any((place / name).is_file() for place in places), f"{path}: {name}"
+    assert count > 50
+
+
 def test_no_imports_go_round():
     """Of modules at their top: what is imported inside a function comes after all of them."""
     modules = {

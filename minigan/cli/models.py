@@ -73,7 +73,7 @@ def measures(name: str | pathlib.Path, quick: bool = False) -> str:
         return reader_tables(network, 500 if quick else measure.N)
     G = networks.get("G_ema") or networks.get("G")
     if G is None:
-        raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or features")
+        raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or a reader")
     check_images(name, G)
     meta = {} if path.suffix == ".pkl" else files.read(path)[2]
     made = meta.get("made") or meta  # of a shipped network, or of a checkpoint

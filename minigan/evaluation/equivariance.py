@@ -5,7 +5,7 @@ squared difference is told in decibels: 10·log₁₀(2²/MSE), 2 for the range 
 pixels that both sides know.  No network judges, so a number means the same for a toy as for the
 paper's networks, but for the resolution and the number of samples.
 
-Read next: `evaluation/metrics.py`, where these stand among the others.
+Read next: `evaluation/measure.py`, where these stand among the other measures.
 """
 
 import math

@@ -16,7 +16,9 @@ import scipy.optimize
 from minigan import autograd, latents
 
 
-def sliced_wasserstein(a, b, rng, projections=256):
+def sliced_wasserstein(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator, projections: int = 256
+) -> float:
     """Root mean squared 2-Wasserstein distance of two sample sets along random directions.
 
     a, b: [N, …], as many of each.  Random unit directions from rng (numpy Generator); along one,
@@ -44,7 +46,7 @@ def _two_sets(who, a, b):
     return np.asarray(a, np.float64), np.asarray(b, np.float64)
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Squared Fréchet distance of two Gaussians with the sets' means and covariances.
 
     a, b: [N, D].  ‖μ − μ′‖² + Tr(Σ + Σ′ − 2(ΣΣ′)^½), Dowson & Landau 1982; Σ divided by N, as in
@@ -58,7 +60,9 @@ def frechet_distance(a, b):
     )
 
 
-def frechet_from_moments(mu_a, sigma_a, mu_b, sigma_b):
+def frechet_from_moments(
+    mu_a: np.ndarray, sigma_a: np.ndarray, mu_b: np.ndarray, sigma_b: np.ndarray
+) -> float:
     """`frechet_distance` of means [D] and covariances [D, D]."""
     # Tr (ΣΣ′)^½ is the sum of the roots of the eigenvalues of Σ^½ Σ′ Σ^½, which is symmetric.
     values, vectors = np.linalg.eigh(np.atleast_2d(sigma_a))
@@ -69,7 +73,9 @@ def frechet_from_moments(mu_a, sigma_a, mu_b, sigma_b):
     return float(np.sum((mu_a - mu_b) ** 2) + spread - 2 * between)
 
 
-def kernel_distance(a, b, rng, subsets=100, size=1000):
+def kernel_distance(
+    a: np.ndarray, b: np.ndarray, rng: np.random.Generator, subsets: int = 100, size: int = 1000
+) -> tuple[float, float]:
     """Squared maximum mean discrepancy with the kernel (xᵀy/D + 1)³, unbiased: (mean, std).
 
     a, b: [N, D].  Mean over random subsets of `size`, or of as many as there are, drawn by rng
@@ -91,7 +97,7 @@ def kernel_distance(a, b, rng, subsets=100, size=1000):
     return float(np.mean(found)), float(np.std(found)) if varies else math.nan
 
 
-def precision_recall(real, fake, k=3):
+def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
     """(share of fakes that look like a real, share of reals that look like a fake).
 
     real, fake: [N, D], [M, D].  A point is covered if it lies within the distance of some point of
@@ -119,13 +125,21 @@ def _squares(a, b):
     return np.maximum(squares, 0)
 
 
-def nearest(points, others):
+def nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Distance of each point [N, D] to its nearest other [M, D], in parts: [N]."""
     parts = (points[i : i + 256] for i in range(0, len(points), 256))
     return np.concatenate([np.sqrt(_squares(part, others).min(axis=1)) for part in parts])
 
 
-def feature_path_length(G, features, rng, space="w", sampling="full", n=1000, eps=1e-4):
+def feature_path_length(
+    G,
+    features,
+    rng: np.random.Generator,
+    space: str = "w",
+    sampling: str = "full",
+    n: int = 1000,
+    eps: float = 1e-4,
+) -> float:
     """How fast features change along random paths in latent space: mean ‖Δ features‖²/ε².
 
     StyleGAN's perceptual path length (§4.1) with our features in place of VGG16's, so the unit is
@@ -163,7 +177,7 @@ def _in_float64(network):
     return network.replace(params=wide(network.params), buffers=wide(network.buffers))
 
 
-def readability(x, y, folds=5):
+def readability(x: np.ndarray, y: np.ndarray, folds: int = 5) -> tuple[float, float, int]:
     """What share of y's variance a linear map of x explains, in samples that it was not fitted to.
 
     x [N, D]; y [N] or [N, K], several columns for one factor with K choices.  Ridge regression,
@@ -176,7 +190,9 @@ def readability(x, y, folds=5):
     return readabilities(x, {"y": y}, folds)["y"]
 
 
-def readabilities(x, targets, folds=5):
+def readabilities(
+    x: np.ndarray, targets: dict[str, np.ndarray], folds: int = 5
+) -> dict[str, tuple[float, float, int]]:
     """`readability` of each of several targets, {name: y}, for about the price of one."""
     x = np.asarray(x, np.float64)
     columns = {}
@@ -224,7 +240,7 @@ def _ridge(spectrum, y, cross):
     return vectors @ (turned / (values + best))
 
 
-def linear_separability(latents, factors):
+def linear_separability(latents: np.ndarray, factors: np.ndarray) -> tuple[float, np.ndarray]:
     """How well a hyperplane in latent space tells each factor's upper half from its lower half.
 
     latents [N, D]; factors [N, F], those of the generated samples.  A linear classifier (logistic

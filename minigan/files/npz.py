@@ -37,7 +37,13 @@ _OTHERS = {
 }  # fmt: skip
 
 
-def save(path, networks, arrays=None, half=False, **meta):
+def save(
+    path: str | os.PathLike,
+    networks: dict[str, base.Network],
+    arrays: dict[str, np.ndarray] | None = None,
+    half: bool = False,
+    **meta,
+) -> None:
     """Write {name: network}, further {name: array} and further JSON values, at once or not at all.
 
     half: the networks as float16, half the size; `read` makes them float32 again.
@@ -89,7 +95,7 @@ def _halved(name, key, value):
     return small
 
 
-def shipped(name_or_path):
+def shipped(name_or_path: str | os.PathLike) -> pathlib.Path:
     """The path of a network that comes with the package, by its name; other paths as they are.
 
     Raises: FileNotFoundError for a bare name that is neither; ValueError for an address.
@@ -106,7 +112,9 @@ def shipped(name_or_path):
     return inside if plain and inside.is_file() else pathlib.Path(name_or_path)
 
 
-def read(path):
+def read(
+    path: str | os.PathLike,
+) -> tuple[dict[str, base.Network], dict[str, np.ndarray], dict]:
     """What `save` wrote: ({name: network}, {name: further array}, the JSON values).
 
     Raises: FileNotFoundError; ValueError for a file that is not ours, is damaged or hostile, or
@@ -187,7 +195,7 @@ def _network(name, about, mine, budget):
     return description.filled(fresh, mine, buffers, budget, unfit)
 
 
-def read_networks(path):
+def read_networks(path: str | os.PathLike) -> dict[str, base.Network]:
     """The networks of a file, {"G": …, "D": …, "G_ema": …}: those it has.
 
     path: of a file, ours or NVIDIA's `.pkl`, or a shipped name such as "portraits32-D".
@@ -230,7 +238,7 @@ def _official(path, only=None):
     return nvidia.networks(path, only)
 
 
-def load(name_or_path):
+def load(name_or_path: str | os.PathLike) -> base.Generator:
     """The generator of a file (ours, or NVIDIA's `.pkl`), or a shipped one by its name
     ("portraits"): the averaged one, "G_ema", where there are several.
 
@@ -246,11 +254,11 @@ def load(name_or_path):
     return network
 
 
-def load_reader(name_or_path: str | os.PathLike):
+def load_reader(name_or_path: str | os.PathLike) -> base.Network:
     """The network of a file that reads portraits (`networks/reader.py`): by a shipped name
     ("factors", "identity") or a path.  Raises: as `read`; ValueError if the file has none."""
     networks = read_networks(name_or_path)
     for network in networks.values():
         if isinstance(network, class_of("reader.Network")):
             return network
-    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a network of features")
+    raise ValueError(f"{name_or_path} holds {sorted(networks)}; expected a reader of portraits")

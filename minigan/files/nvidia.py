@@ -6,6 +6,7 @@ parameters and buffers, under their own names.  What they must be follows from t
 
 import dataclasses
 import os
+import pathlib
 
 from minigan.files import description, pickles
 from minigan.files.pickles import Module, Tensor
@@ -26,7 +27,7 @@ _UNUSED = {
 _DEEPEST = 8  # modules within modules
 
 
-def networks(path, only=None):
+def networks(path: pathlib.Path, only: tuple[str, ...] | None = None) -> dict:
     """The networks of an official `.pkl`, {"G": …, "D": …, "G_ema": …}: those it has.
 
     only: names in the order of preference; the first that the file has is read, the others not.

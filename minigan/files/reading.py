@@ -1,7 +1,7 @@
 """What all reading of files has in common: a budget, bytes on the disk, stored archives, words.
 
 A file is read as a stranger wrote it: what it says of itself costs nothing until it is charged.
-Read next: `pickles/machine.py`, `files/npz.py`.
+Read next: `pickles/unpickler.py`, `files/npz.py`.
 """
 
 import dataclasses

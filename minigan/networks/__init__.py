@@ -5,7 +5,7 @@ portraits.  `base` holds what they share; the table below names all that a file 
 import importlib
 
 # How a file calls a network: the module and the class that it is.  By name, since most programs
-# need one of them, and since two lie in folders above this one.
+# need one of them, and since two of the modules lie in folders above this one.
 NETWORKS = {
     "stylegan1.Generator": "minigan.networks.stylegan1",
     "stylegan1.Discriminator": "minigan.networks.stylegan1",
@@ -24,7 +24,7 @@ def class_of(kind: str) -> type:
     return getattr(importlib.import_module(NETWORKS[kind]), kind.rpartition(".")[2])
 
 
-def kind_of(network) -> str:
+def kind_of(network: object) -> str:
     """What a file calls this network.  Raises: TypeError for what no file holds."""
     module, name = type(network).__module__, type(network).__name__
     for kind, where in NETWORKS.items():
@@ -33,7 +33,7 @@ def kind_of(network) -> str:
     raise TypeError(f"a {module}.{name}; expected one of {', '.join(NETWORKS)}")
 
 
-def class_for(config) -> type:
+def class_for(config: object) -> type:
     """The class of the networks that have such a configuration.  Raises: TypeError if none has."""
     for kind, module in NETWORKS.items():
         if module == type(config).__module__ and class_of(kind).config_class is type(config):

@@ -9,6 +9,8 @@ Read first: `toy/model.py`, the smallest network that has this interface.
 
 import dataclasses
 import math
+import typing
+from collections.abc import Callable
 
 import numpy as np
 
@@ -40,19 +42,19 @@ class Sized:
                 f"the channels at 4 × 4, {self.channels(4)}"
             )
 
-    def channels(self, res):
+    def channels(self, res: int) -> int:
         """Channels of the layers at this resolution."""
         return min(self.channel_base // res, self.channel_max)
 
     @property
-    def largest(self):
+    def largest(self) -> int:
         """Numbers in the largest array between its layers, for one picture."""
         channels = {res: self.channels(res) for res in resolutions(self)}
         channels[self.img_resolution] = max(self.img_channels, channels[self.img_resolution])
         return max(n * res**2 for res, n in channels.items())
 
-    def build(self, rng):
-        """Its network with fresh weights, float32.  rng: numpy.random.Generator."""
+    def build(self, rng: np.random.Generator) -> "Network":
+        """Its network with fresh weights, float32."""
         return networks.class_for(self).init(self, rng)
 
 
@@ -69,7 +71,7 @@ class Mapping:
             )
 
 
-def resolutions(config):
+def resolutions(config) -> list[int]:
     """4, 8, …, img_resolution."""
     return [2**i for i in range(2, int(math.log2(config.img_resolution)) + 1)]
 
@@ -88,11 +90,11 @@ class Network:
     params: dict
     buffers: dict = dataclasses.field(default_factory=dict)
 
-    def replace(self, **changes):
+    def replace(self, **changes) -> typing.Self:
         """A copy with another config, params or buffers."""
         return dataclasses.replace(self, **changes)
 
-    def to(self, device: str):
+    def to(self, device: str) -> typing.Self:
         """A copy on "gpu", whose arrays are CuPy's, or on "cpu".  See `device.with_arrays_on`."""
         return with_arrays_on(self, device)
 
@@ -126,19 +128,32 @@ class Generator(Network):
     img_resolution = property(lambda self: self.config.img_resolution)
     img_channels = property(lambda self: self.config.img_channels)  # the toy's have none
 
-    def __call__(self, z, c=None, truncation_psi=1, truncation_cutoff=None, noise_mode="const",
-                 rng=None):  # fmt: skip
+    def __call__(
+        self,
+        z: np.ndarray,
+        c: np.ndarray | None = None,
+        truncation_psi: float = 1,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """mapping, then synthesis: z [N, z_dim] -> images [N, C, R, R]."""
         ws = self.mapping(z, c, truncation_psi, truncation_cutoff)
         return self.synthesis(ws, noise_mode, rng)
 
-    def mapping(self, z, c=None, truncation_psi=1, truncation_cutoff=None):
+    def mapping(
+        self,
+        z: np.ndarray,
+        c: np.ndarray | None = None,
+        truncation_psi: float = 1,
+        truncation_cutoff: int | None = None,
+    ) -> np.ndarray:
         """z float [N, z_dim] -> ws [N, num_ws, w_dim], the same w for every layer, truncated.
 
         c [N, c_dim]: labels, for conditional networks only.  truncation_cutoff: truncate the first
         so many layers only.
         Raises: TypeError, ValueError for a z or c of another dtype or shape, NaN, missing labels,
-        or a ψ that is none.
+        a ψ that is not a finite number, or a cutoff that is not from 0 to num_ws.
         """
         check.finite("z", z, (None, self.z_dim), like=self.w_avg)
         if not (isinstance(truncation_psi, (int, float)) and math.isfinite(truncation_psi)):
@@ -153,7 +168,9 @@ class Generator(Network):
             ws if truncation_psi == 1 else latents.truncate(ws, self.w_avg, truncation_psi, cutoff)
         )
 
-    def synthesis(self, ws, noise_mode="const", rng=None):
+    def synthesis(
+        self, ws: np.ndarray, noise_mode: str = "const", rng: np.random.Generator | None = None
+    ) -> np.ndarray:
         """ws float [N, num_ws, w_dim] -> images [N, C, R, R]; of the toy signals [N, 1, L].
 
         noise_mode: "const" (the buffers), "none", or "random", fresh from `rng` for every sample.
@@ -177,19 +194,27 @@ class Generator(Network):
                 noises[name.removeprefix("synthesis.").removesuffix(".noise_const")] = noise
         return self._synthesis(ws, noises)
 
-    def with_new_emas(self, ws, rng=None):
+    def with_new_emas(
+        self, ws: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, typing.Self]:
         """(images of ws with fresh noise, the generator whose running averages have seen them).
 
         Only StyleGAN3 keeps some; the others stay as they are.  Raises: as `synthesis`.
         """
         return self.synthesis(ws, "random", rng), self
 
-    def compile(self, batch, truncation_psi=1, truncation_cutoff=None, noise_mode="const"):
-        """A function of z [batch, z_dim], and of labels c where the network has some, to images: as
-        `self` with these arguments draws them, bit for bit, but all launches as one CUDA graph.
+    def compile(
+        self,
+        batch: int,
+        truncation_psi: float = 1,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+    ) -> Callable:
+        """A function of z [batch, z_dim], and of labels c where the network has some, that draws
+        the images of `self`, bit for bit, with all its launches in one CUDA graph.
 
-        z, c: CuPy arrays of the parameters' dtype.  What it draws with are today's parameters, at
-        their place in memory.
+        z, c: CuPy arrays of the parameters' dtype.  The graph reads the parameters where they lie
+        in memory now.
         Raises: RuntimeError for a network on the CPU, or one that cannot be recorded; ValueError.
         """
         if not on_gpu(self.w_avg):
@@ -219,11 +244,11 @@ class Discriminator(Network):
     """Images → logits.  A paper's own class gives one hook, `_judge(img, c)`."""
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         """Of one image: (C, R, R)."""
         return (self.config.img_channels, self.config.img_resolution, self.config.img_resolution)
 
-    def __call__(self, img, c=None):
+    def __call__(self, img: np.ndarray, c: np.ndarray | None = None) -> np.ndarray:
         """img float [N, C, R, R], of the toy [N, 1, L] -> logits [N, 1].  c as the generator's.
 
         Raises: TypeError, ValueError for another dtype or shape, NaN, missing labels, or a batch

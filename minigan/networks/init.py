@@ -14,7 +14,7 @@ def zeros(*shape: int) -> np.ndarray:
     return np.zeros(shape, np.float32)
 
 
-def layer(rng: np.random.Generator, name: str, *shape: int) -> dict:
+def layer(rng: np.random.Generator, name: str, *shape: int) -> dict[str, np.ndarray]:
     """{name.weight, name.bias} of a dense layer [out, in], or a convolution [out, in, k, k]."""
     return {f"{name}.weight": normal(rng, *shape), f"{name}.bias": zeros(shape[0])}
 

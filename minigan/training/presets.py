@@ -80,7 +80,7 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
-def override(config, settings: dict, within: str = ""):
+def override(config: object, settings: dict, within: str = ""):
     """A config with fields replaced: {"batch": 16, "G.channel_max": 96, …}.
 
     within: what config is a part of, such as "G.", for errors.

@@ -20,6 +20,7 @@ from minigan.autograd import variable
 from minigan.device import beside, moved
 from minigan.networks import stylegan1
 from minigan.training import augment
+from minigan.training.config import Config
 from minigan.training.feature_discriminator import FeatureDiscriminator
 
 
@@ -63,7 +64,7 @@ class State:
         return dataclasses.replace(self, **changes)
 
 
-def start(config):
+def start(config: Config) -> State:
     """The state before the first step.  Raises: as `files.load_reader`, for the expert's file."""
     rng = np.random.default_rng([config.seed, 1 << 62])
     G, D = config.G.build(rng), config.D.build(rng)
@@ -100,7 +101,7 @@ class Diverged(FloatingPointError):
     """A number that is not finite; the message says at which step, and in which layer."""
 
 
-def advance(config, state, data):
+def advance(config: Config, state: State, data) -> tuple[State, dict[str, float]]:
     """One step: (the next state, {"d_loss": …, "g_loss": …, …}).
 
     data: `batch(position, n)` -> (images float32 [n, C, R, R] in [−1, 1], labels [n, c_dim] or

@@ -1,4 +1,4 @@
-"""Pickles read without running them.  Read first: `machine.py`, then `built.py`."""
+"""Pickles read without running them.  Read first: `unpickler.py`, then `objects.py`."""
 
 import os
 

@@ -4,7 +4,7 @@ A pickle is a program for a small stack machine; `pickle.load` lets it import an
 This one knows a fixed list of names, each with a harmless constructor of our own; it never imports,
 compiles or runs what a file names or carries.  It is iterative: no nesting is too deep for it.
 
-Read next: `built.py`, the names and what they build.
+Read next: `objects.py`, the names and what they build.
 """
 
 import dataclasses

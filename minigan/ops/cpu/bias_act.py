@@ -50,7 +50,7 @@ def _finish(first, last, memory, x, scale, noise, b, out, N, P, C, gain, slope, 
 
 @kernel
 def _slopes(first, last, memory, g, y, out, gain, alpha, clamp, height):
-    """out = g times the derivative of `finish` where its result is y.  Tasks: `height` numbers."""
+    """out = g times the derivative of `_finish` where its result is y.  Tasks: `height` numbers."""
     lanes = BYTES // g.itemsize
     for task in range(first, last):
         begin, end = task * height, min(g.size, (task + 1) * height)

@@ -149,7 +149,7 @@ def _kernels(flat, view):
 
 
 def _sums(x, weights, out, geometry, styles, scale):
-    """Correlate x, flat [N, H, W, C], with kernels as `_kernels` gives them; see direct.py."""
+    """Correlate x, flat [N, H, W, C], with kernels as `_kernels` gives them: `conv2d_direct.py`."""
     N, H, W, C, OH, OW, O, KH, KW, SY, SX, Y0, X0, TH, TW, _, _, DY, DX = geometry
     dtype, width = x.dtype, _width(x.dtype)
     blocks, work = -(-O // width), N * OH * OW * O * C * KH * KW
@@ -208,7 +208,7 @@ def _pieces(count, most):
 
 
 def _winograd_up(x, weights, out, sizes, styles):
-    """The transposed convolution of stride 2 with 3×3 kernels; see winograd_up.py."""
+    """The transposed convolution of stride 2 with 3×3 kernels; see `conv2d_winograd_up.py`."""
     N, H, W, C, _, _, O, _, _ = sizes
     width = _width(x.dtype)
     u = _winograd_weights(weights, width, 1)

@@ -57,7 +57,7 @@ def _a(y0, y1, y2, y3):
 
 @kernel
 def _g(g0, g1, g2, up):
-    """A column of G g; for `up` that of (g2, g0), and g1 (see winograd_up.py).  Else g1 is idle."""
+    """A column of G g; for `up`, that of (g2, g0), and g1; else g1 is idle."""
     a, b, c = (g2, g0, g0 - g0) if up else (g0, g1, g2)
     p, q, s, t = a + c, a + 4 * c, -1 / 6, 1 / 24
     last = b if up else c
@@ -78,9 +78,9 @@ def _gt(u0, u1, u2, u3, u4, u5):
 
 @kernel
 def transform_weights(first, last, memory, out, w, start, steps, shape, width, up):
-    """out [36, O'/width, C, width] = G g Gᵀ; kernels as in `direct.pack`.  Tasks: `width` of O.
+    """out [36, O'/width, C, width] = G g Gᵀ; w as in `conv2d_direct.pack`.  Tasks: `width` of O.
 
-    If `up` is not 0, for winograd_up.py: 49 instead of 36.
+    If `up` is not 0, for `conv2d_winograd_up.py`: 49 instead of 36.
     """
     _, _, C, O = shape
     blocks, size = (O + width - 1) // width, 7 if up else 6

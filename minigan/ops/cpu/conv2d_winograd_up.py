@@ -2,13 +2,13 @@
 
 Along one axis, the outputs of even place are x[i]·g0 + x[i − 1]·g2: a filter of two taps, and
 F(5, 2) (Lavin & Gray 2016) gives 5 of them from 6 inputs d by 6 products.  Its points are those of
-F(4, 3), so Bᵀ is winograd.py's.  Those of odd place are x[i]·g1, one product each.  So a tile of
-6×6 inputs gives 10×10 outputs by 11×11 products, where the definition takes 15×15.  An image of 2^k
-rows gives 2^k + 1 of even place, which fill tiles of 5 well.
+F(4, 3), so Bᵀ is `conv2d_winograd.py`'s.  Those of odd place are x[i]·g1, one product each.  So a
+tile of 6×6 inputs gives 10×10 outputs by 11×11 products, where the definition takes 15×15.  An
+image of 2^k rows gives 2^k + 1 of even place, which fill tiles of 5 well.
 
 The kernel has 7×7 places, 6 points and g1 along either axis; to place (i, j) belong 1, 5 or 25
 products of a tile, those of the outputs of odd place, which are rows of one matrix product.
-Arrays are as in winograd.py.
+Arrays are as in `conv2d_winograd.py`.
 """
 
 from minigan.ops.cpu.conv2d_winograd import DEEP, PAD, bt, piece, place, six, styled, window
@@ -45,8 +45,8 @@ def forward(
 ):
     """Tasks: equal shares of the output's tiles, image after image; `tiles` of them at most.
 
-    u [49, O'/width, C, width] as `winograd.transform_weights` makes it; the output [N, TH, TW, O]
-    begins at row Y0 and column X0 of the whole one; styles [N, C'] scales the input.
+    u [49, O'/width, C, width] as `conv2d_winograd.transform_weights` makes it; the output
+    [N, TH, TW, O] begins at row Y0 and column X0 of the whole one; styles [N, C'] scales the input.
     """
     down, across = H // 5 + 1, W // 5 + 1
     count = N * down * across

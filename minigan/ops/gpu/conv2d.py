@@ -2,7 +2,7 @@
 
 x and y are [N, C, H, W] in memory too.  Weights are packed once a call, outputs innermost, as
 neighbouring threads want them (conv2d.cuh); for tensor cores both are packed, channels innermost
-(conv_tensor_pack.cu).  Sizes and types have been checked by `minigan.ops`.
+(conv2d_tensor_pack.cu).  Sizes and types have been checked by `minigan.ops`.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from minigan.ops.gpu.launch import (
 # What `pytest -m gpu` has not yet shown on a GPU of compute capability 9.0 stays off: products by
 # warpgroups (tensor.cuh).
 WARPGROUPS = False
-WORDS = 16  # of conv_tensor.cu: words in a slice of channels
+WORDS = 16  # of conv2d_tensor.cu: words in a slice of channels
 PIXELS = 128  # of a block of pack_image, and of a tile on tensor cores
 
 
@@ -40,7 +40,7 @@ class Tile:
     columns: int
     step: int
     threads: int
-    stages: int = 0  # of conv_tensor.cu: steps in shared memory
+    stages: int = 0  # of conv2d_tensor.cu: steps in shared memory
 
     @property
     def shared(self):
@@ -48,8 +48,8 @@ class Tile:
         return 4 * WORDS * self.stages * (self.columns + self.rows)
 
 
-TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv_tensor.cu's blocks
-SQUARE = ((64, 128), (128, 256))  # and of conv_tensor_gradient.cu's, with as many channels
+TENSOR = ((32, 128), (64, 128), (128, 256))  # outputs and threads of conv2d_tensor.cu's blocks
+SQUARE = ((64, 128), (128, 256))  # and of conv2d_tensor_gradient.cu's, with as many channels
 GROUPED = ((64, 128, "warpgroup"), (128, 256, "warpgroups"))  # and of those by warpgroups
 FORWARD = {  # those of a kind are for different numbers of outputs
     "tiled": [Tile("conv2d_tiled", "conv_tiled", 64, 64, 16, 256)],
@@ -157,7 +157,7 @@ def _largest(a):
 
 def _pack(x, styles, largest, groups, slices, pixels, plane, place, stride=(1, 1)):
     """x [N, C, H, W] times styles as words [groups, slices, pixels, 16]; place: PW, py and px of
-    conv_tensor_pack.cu.  largest: of the magnitudes, for half precision; None for tf32."""
+    conv2d_tensor_pack.cu.  largest: of the magnitudes, for half precision; None for tf32."""
     N, C, H, W = x.shape
     words = cupy().empty((groups, slices, pixels, WORDS), np.uint32)
     grid = (blocks(plane, PIXELS), slices, N * groups)
@@ -268,7 +268,7 @@ def conv2d(x, w, stride, padding, groups, styles=None, epilogue=None):
     N, C, H, W = x.shape
     (O, inside, KH, KW), (sx, sy), (x0, x1, y0, y1) = w.shape, stride, padding
     OH, OW, O = (H + y0 + y1 - KH) // sy + 1, (W + x0 + x1 - KW) // sx + 1, O // groups
-    # Tensor cores' tiles are made for neighbouring windows (conv_tensor.cu).
+    # Tensor cores' tiles are made for neighbouring windows (conv2d_tensor.cu).
     precision = chosen_precision() if (sx, sy) == (1, 1) else "fp32"
     way, _ = _choose(x, inside, O, KH * KW, N * OH * OW, precision)
     tile = _tile(way, O)
@@ -361,7 +361,7 @@ def _weight_sums(tile, x, g, shape, pixels, scales, geometry):
 
 
 def _tensor_weight_grad(x, g, size, stride, padding, groups, way):
-    """Both factors packed with pixels counted alike (conv_tensor_gradient.cu)."""
+    """Both factors packed with pixels counted alike (conv2d_tensor_gradient.cu)."""
     N, O, OH, OW = g.shape
     (KH, KW), (sx, sy), (x0, _, y0, _) = size, stride, padding
     inside, O = x.shape[1] // groups, O // groups

@@ -158,17 +158,6 @@ def prefetch(typing_context, a, i):
 
 
 @extending.intrinsic
-def splat(typing_context, a, i):
-    """A vector of a[i], a[i], a[i], …"""
-
-    def code(context, builder, signature, args):
-        pointer = address(context, builder, signature.args[0], args[0], args[1], as_vector=False)
-        return broadcast(builder, builder.load(pointer), vector_type(a.dtype))
-
-    return VectorType(a.dtype)(a, types.intp), code
-
-
-@extending.intrinsic
 def zero(typing_context, a):
     """A vector of zeros, of numbers like those of the array a."""
 

@@ -297,7 +297,7 @@ def _board(seats):
     return board
 
 
-class _Team:
+class _Pool:
     """Threads that help, and their board."""
 
     def __init__(self, size):
@@ -309,7 +309,7 @@ class _Team:
         for i in range(size):
             args = (self.board, arrived)
             threading.Thread(target=self.help, args=args, name=f"minigan-{i}", daemon=True).start()
-        self.members = [arrived.get() for _ in range(size)]  # the system's numbers of their threads
+        self.workers = [arrived.get() for _ in range(size)]  # the system's numbers of their threads
 
     @staticmethod
     def help(board, arrived):
@@ -324,26 +324,26 @@ class _Team:
         if _LINUX and self.core != (core := _this_core()):
             self.core = core
             others = os.sched_getaffinity(0) - {core}
-            for member in self.members if others else ():
+            for worker in self.workers if others else ():
                 with contextlib.suppress(OSError):  # not allowed here: no harm
-                    os.sched_setaffinity(member, others)
+                    os.sched_setaffinity(worker, others)
 
 
-_team = None
+_pool = None
 _guard = threading.Lock()
 
 
-def _hire():
-    global _team
+def _shared_pool():
+    global _pool
     with _guard:
-        if _team is None:
-            _team = _Team(max(1, threads() - 1))
-        return _team
+        if _pool is None:
+            _pool = _Pool(max(1, threads() - 1))
+        return _pool
 
 
 def _forget():
-    global _team, _guard
-    _team, _guard = None, threading.Lock()  # threads do not survive a fork
+    global _pool, _guard
+    _pool, _guard = None, threading.Lock()  # threads do not survive a fork
 
 
 if hasattr(os, "register_at_fork"):
@@ -369,21 +369,21 @@ def share(kernel, tasks, *args, work, scratch=0):
     scratch = -(-scratch // 64) * 64  # each thread's begins on a cache line
     useful = min(tasks, work >> 18)
     seats = min(threads(), useful) - 1 if useful > 1 else 0
-    team = _hire() if seats > 0 else None
-    if team is None or not team.busy.acquire(blocking=False):  # then their help is another's
-        team = None
+    pool = _shared_pool() if seats > 0 else None
+    if pool is None or not pool.busy.acquire(blocking=False):  # then their help is another's
+        pool = None
     try:
-        seats = 0 if team is None else min(seats, len(team.members))
+        seats = 0 if pool is None else min(seats, len(pool.workers))
         memory = _scratch(scratch * (seats + 1), args[0].dtype)
-        board = _own.board if team is None else team.board
-        if team is not None:
-            team.make_room()
+        board = _own.board if pool is None else pool.board
+        if pool is not None:
+            pool.make_room()
         board[_TASKS] = tasks
         _launcher(kernel)(board, seats, memory, scratch, *args)
         failed = board[_FAILED]
     finally:
-        if team is not None:
-            team.busy.release()
+        if pool is not None:
+            pool.busy.release()
     if failed:  # once more, where its error is ours
         kernel(0, tasks, memory, *args)
 

@@ -394,7 +394,7 @@ static inline unsigned __ballot_sync(unsigned, bool v) {
     return all;
 }
 
-// ---- the twins of the PTX in conv_tensor.cu -------------------------------------------------------
+// ---- the twins of the PTX in conv2d_tensor.cu -----------------------------------------------------
 
 static inline float as_float(uint32_t bits) {
     float v;

@@ -91,7 +91,7 @@ def test_an_ordinary_logistic_run_can_have_one():
 
 def test_a_file_without_eyes_is_refused(tmp_path):
     for name, error, said in (
-        ("portraits", ValueError, "expected a network of features"),
+        ("portraits", ValueError, "expected a reader of portraits"),
         (str(tmp_path / "none.npz"), FileNotFoundError, "there is no file"),
     ):
         config = dataclasses.replace(TINY, expert=name)
