@@ -15,7 +15,7 @@ import minigan
 from minigan import latents, layers, show, toy
 from minigan.data.images import grid, to_uint8
 from minigan.networks import stylegan1, stylegan2, stylegan3
-from minigan.show import canvas, live, svg, walks, widgets
+from minigan.show import canvas, live, mixing, svg, walks
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_presets_go_by_the_resolution_of_the_layers(network, parts):
         G = types.SimpleNamespace(
             config=network, num_ws=num_ws, img_resolution=network.img_resolution
         )
-    assert list(widgets.bands(G).values()) == parts
+    assert list(mixing.bands(G).values()) == parts
 
 
 @pytest.mark.parametrize("name", ["portraits32", "portraits64"])
