@@ -49,11 +49,12 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         steps = [
             np.sqrt(np.mean(np.diff(x, axis=0) ** 2, axis=tuple(range(1, x.ndim)))) for x in both
         ]
-        return live.Seen([*pairs, _steps(steps)], _said(steps))
+        drawn["frames"] = [*pairs, _steps(steps)]
+        return live.Seen(drawn["frames"], _said(steps))
 
     slider = live.Number("frame", 0, 0, frames - 1, 1)
     play = ipywidgets.Play(value=0, min=0, max=frames - 1, interval=80, repeat=True)
-    ipywidgets.jslink((play, "value"), (slider.slider, "value"))
+    ipywidgets.jslink((play, "value"), (slider, "value"))
     one_at_a_time = live.stacked(slider, play)
 
     def arrange(views):
@@ -69,7 +70,8 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         "A walk through z and through w",
         {"seeds": live.field("seeds", seeds), "psi": live.psi_control(psi)}, draw,
         {"save GIF": lambda: save("gif", write_gif), "save MP4": lambda: save("mp4", write_mp4)},
-        arrange, still=[0, frames // 4, frames // 2, -1],
+        arrange, still=lambda: [drawn["frames"][i] for i in (0, frames // 4, frames // 2, -1)],
+        invite="play the walk",
     )  # fmt: skip
 
 
