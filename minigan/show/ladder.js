@@ -135,8 +135,6 @@ function render({ model, el }) {
 
   model.on("change:value change:shares", show);
   show();
-  // JupyterLab's one-letter commands (b: a new cell) are for cells, not for what is pressed here
-  el.setAttribute("data-lm-suppress-shortcuts", "true");
   return () => model.off("change:value change:shares", show);
 }
 

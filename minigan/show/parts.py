@@ -56,6 +56,7 @@ class Tiles(Part):
     width = traitlets.Unicode().tag(sync=True)
     names = traitlets.List().tag(sync=True)
     tooltip = traitlets.Unicode().tag(sync=True)
+    description = traitlets.Unicode("").tag(sync=True)  # without one no tooltip may be set
 
     def __init__(self):
         super().__init__(part="tiles")
