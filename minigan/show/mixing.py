@@ -79,9 +79,12 @@ def style_mixer(
             yield dataclasses.replace(frame, names=(caption,))
 
     def new_faces():
-        for name, field in fields.items():
-            seeds = [(seed + 6) % 2**32 for seed in live.seeds(name, field.value, 8)]
-            field.value = ", ".join(map(str, seeds))
+        numbers = {name: plain(field.value, name)[0] for name, field in fields.items()}
+        first = max(map(max, numbers.values())) + 1
+        for name, used in numbers.items():
+            last = first + len(used) - 1
+            fields[name].value = f"{first}-{last}" if last > first else f"{first}"
+            first = last + 1
 
     fields = {"rows": live.field("rows", rows), "columns": live.field("columns", columns)}
     found, squared = shares(rows, columns), "²" if hasattr(G, "img_channels") else ""
@@ -120,7 +123,7 @@ def _sentence(layers, parts, num_ws, share):
 
 
 def _small(x):
-    """Images of more than _SIDE pixels a side averaged over squares, to that; others as they are."""
+    """Images of more than _SIDE pixels a side averaged over squares; others as they are."""
     f = x.shape[-1] // _SIDE
     if x.ndim == 3 or f < 2:
         return x
