@@ -191,6 +191,12 @@ def test_style_mixing_is_right(opened):
 def test_the_ladder_by_keyboard(opened):
     notebook = opened("ladder", WIDGETS["style_mixer"])
     page, (chips, ticked) = notebook.page, ladder(notebook)
+    cells = """() => {
+      const { content } = window.jupyterapp.shell.currentWidget;
+      return [content.model.cells.length, content.activeCellIndex, content.selectedCells.length];
+    }"""
+    page.locator(".jp-InputPrompt").nth(1).click()  # command mode, where letters are commands
+    before = page.evaluate(cells)
     page.get_by_role("button", name="new faces").focus()
     page.keyboard.press("Tab")  # one stop for all, at the first that is ticked
     assert chips.nth(0).evaluate("el => el === document.activeElement")
@@ -206,11 +212,10 @@ def test_the_ladder_by_keyboard(opened):
             page.keyboard.press(key)
         assert ticked() == expected, keys
     notebook.until(lambda: "layers 1–7" in notebook.text(), "the kernel has followed")
-    cells = page.locator(".jp-Cell").count()
-    for key in ("b", "a", "j", "k", "d", "d", "x"):  # commands of JupyterLab
-        page.keyboard.press(key)
+    for key in ("b", "a", "j", "k", "d", "d", "x", "Shift+ArrowUp", "Shift+ArrowDown"):
+        page.keyboard.press(key)  # commands of JupyterLab
     page.wait_for_timeout(300)
-    assert page.locator(".jp-Cell").count() == cells and ticked() == [*range(1, 8)]
+    assert page.evaluate(cells) == before and ticked() == [*range(1, 8)]
     assert chips.nth(1).evaluate("el => el === document.activeElement")
     page.keyboard.press("Tab")
     assert page.evaluate("() => !document.activeElement.closest('.minigan-ladder')")

@@ -102,8 +102,7 @@ def style_mixer(
         lambda views: ipywidgets.GridBox([corner, *views]).add_class("minigan-mixer-grid"),
         lambda: list(still()), "choose which layers come from the top",
     )  # fmt: skip
-    for field in fields.values():
-        field.layout.width = "150px"
+    panel.title.layout.margin = "2px 12px 2px 2px"
     panel.row.children = [panel.title, *fields.values(), *panel.buttons.values()]
     below = ipywidgets.Box([ladder, panel.message, panel.text, panel.shown])
     panel.children = [panel.row, below.add_class("minigan-mixer")]
