@@ -86,41 +86,87 @@ def test_a_truncation_of_no_layer_is_said_to_do_nothing(G):
 def test_style_mixer_is_the_grid_of_the_paper(G):
     panel = show.style_mixer(G, "0-1", "7, 8, 9", "coarse")
     a, b = G.mapping(z_of(G, 0, 1)), G.mapping(z_of(G, 7, 8, 9))
-    seen = tiles(panel.views[0], 4, 32).reshape(3, 4, 32, 32, 3)
-    assert (seen[0, 0] == 255).all()
-    np.testing.assert_array_equal(seen[0, 1:], to_uint8(G.synthesis(b)))
-    np.testing.assert_array_equal(seen[1:, 0], to_uint8(G.synthesis(a)))
+    above, left, mixed = (tiles(view, 1, 32) for view in panel.views)
+    np.testing.assert_array_equal(above, to_uint8(G.synthesis(b)))
+    np.testing.assert_array_equal(left, to_uint8(G.synthesis(a)))
+    assert panel.views[0].names == ["seed 7", "seed 8", "seed 9"]
+    assert panel.views[1].names == ["seed 0", "seed 1"] and len(mixed) == 6
     for i in range(2):
         for j in range(3):
             ws = np.concatenate([b[j : j + 1, :3], a[i : i + 1, 3:]], axis=1)
-            near = np.abs(seen[1 + i, 1 + j].astype(int) - to_uint8(G.synthesis(ws))[0])
+            near = np.abs(mixed[3 * i + j].astype(int) - to_uint8(G.synthesis(ws))[0])
             assert near.max() <= 1  # another batch size, another order of summing
+            name = panel.views[2].names[3 * i + j]
+            assert name == f"seed {i} with layers 0–2 of seed {7 + j}"
 
 
-def test_style_mixers_presets_crossover_and_boxes_agree(G):
-    panel = show.style_mixer(G)
-    presets, crossover = panel.children[1:3]
-    ticked = lambda: [i for i in range(8) if panel.controls[f"layer{i}"].value]  # noqa: E731
-    assert ticked() == [0, 1, 2] and presets.value == "coarse"
-    presets.value = "fine"
-    assert ticked() == [5, 6, 7] and "layers 5–7" in panel.text.value
-    crossover.value = 2
-    assert ticked() == [2, 3, 4, 5, 6, 7] and presets.value == "own"
-    panel.controls["layer4"].value = False
-    assert "layers 2–3, 5–7" in panel.text.value
-    for i in (2, 3):
-        panel.controls[f"layer{i}"].value = False
-    assert presets.value == "fine"
-    for i in (5, 6, 7):
-        panel.controls[f"layer{i}"].value = False
-    assert "no layer" in panel.text.value
+def test_the_ladder_is_the_mixers_only_state(G):
+    panel = show.style_mixer(G, preset="coarse")
+    ladder = panel.controls["layers"]
+    assert list(panel.controls) == ["rows", "columns", "layers"] and ladder.value == [0, 1, 2]
+    assert "layers 0–2 (coarse)" in panel.text.value
+    for chosen, words in [([5, 6, 7], "layers 5–7 (fine)"), ([2, 3, 5, 6, 7], "layers 2–3, 5–7,"),
+                          ([5], "layer 5, which changes"), ([], "no layer"),
+                          ([*range(8)], "all layers")]:  # fmt: skip
+        ladder.value = chosen
+        assert words in panel.text.value
+    above, left, mixed = (tiles(view, 1, 32).astype(int) for view in panel.views)
+    assert np.abs(mixed.reshape(2, 3, 32, 32, 3) - above).max() <= 1  # all from the top
+    ladder.value = []
+    mixed = tiles(panel.views[2], 1, 32).astype(int).reshape(2, 3, 32, 32, 3)
+    assert np.abs(mixed - left[:, None]).max() <= 1
 
 
-def test_a_preset_draws_once(G, monkeypatch):
-    panel, drawn = show.style_mixer(G), []
-    monkeypatch.setattr(panel, "_show", drawn.append)
-    panel.children[1].value = "fine"
-    assert len(drawn) == 1
+def share(G, panel, layers):
+    """What the ladder says of these layers, reckoned from the pictures that one then sees."""
+    panel.controls["layers"].value = layers
+    above, left, mixed = (tiles(view, 1, G.img_resolution).astype(float) for view in panel.views)
+    mixed, left = mixed.reshape(len(left), len(above), *above.shape[1:]), left[:, None]
+    return np.abs(mixed - left).mean() / np.abs(above - left).mean()
+
+
+def test_the_bars_are_what_one_sees_change(G):
+    panel = show.style_mixer(G, "0-1", "3-5", "coarse")
+    ladder = panel.controls["layers"]
+    sets = [[0], [3], [7], *mixing.bands(G).values()]
+    for fresh in (False, True):
+        if fresh:
+            before = ladder.shares
+            panel.buttons["new faces"].click()
+            assert panel.controls["rows"].value == "6-7" and ladder.shares != before
+            assert panel.views[0].names == ["seed 8", "seed 9", "seed 10"]
+        said = [ladder.shares[i] for i in (0, 3, 7, 8, 9, 10)]
+        for chosen, expected in zip(sets, said, strict=True):
+            assert share(G, panel, chosen) == pytest.approx(expected, abs=0.01)
+            assert f"{100 * expected:.0f} % of what all" in panel.text.value
+
+
+def test_of_many_mixtures_only_some_are_measured(G, monkeypatch):
+    monkeypatch.setattr(mixing, "_MEASURED", 2 * 32**2)
+    panel = show.style_mixer(G, "0-1", "3-5", "coarse")
+    one = show.style_mixer(G, "0", "3-4", "coarse")
+    assert panel.controls["layers"].shares == pytest.approx(one.controls["layers"].shares, abs=1e-3)
+    assert len(panel.views[2].names) == 6
+
+
+def test_a_band_is_drawn_once_and_before_it_is_chosen(G, monkeypatch):
+    panel, drawn = show.style_mixer(G, preset="coarse"), []
+    synthesis = G.synthesis
+    monkeypatch.setattr(G, "synthesis", lambda ws: drawn.append(len(ws)) or synthesis(ws))
+    shown = panel._show
+    monkeypatch.setattr(panel, "_show", lambda seen: drawn.append("shown") or shown(seen))
+    panel.controls["layers"].value = [5, 6, 7]
+    assert drawn == ["shown"]
+    panel.controls["layers"].value = [1, 5]
+    assert drawn == ["shown", 6, "shown"]
+
+
+def test_large_pictures_are_reduced_by_a_whole_number():
+    x = np.arange(2 * 3 * 256 * 256, dtype=np.float32).reshape(2, 3, 256, 256)
+    small = mixing._small(x)
+    assert small.shape == (2, 3, 128, 128)
+    assert small[1, 2, 5, 7] == pytest.approx(x[1, 2, 10:12, 14:16].mean())
+    assert mixing._small(small) is small
 
 
 @pytest.mark.parametrize("network, parts", [
@@ -143,22 +189,50 @@ def test_presets_go_by_the_resolution_of_the_layers(network, parts):
     assert list(mixing.bands(G).values()) == parts
 
 
-@pytest.mark.parametrize("name", ["portraits32", "portraits64"])
-def test_the_first_picture_of_the_mixer_is_of_mixtures(name):
-    side = minigan.load(name).img_resolution
-    seen = tiles(show.style_mixer(minigan.load(name)).views[0], 5, side).astype(float) / 255
-    seen = seen.reshape(4, 5, side, side, 3)
-    mixed, left, above = seen[1:, 1:], seen[1:, :1], seen[:1, 1:]
-    whole = np.abs(left - above).mean()
-    assert min(np.abs(mixed - parent).mean() for parent in (left, above)) > 0.3 * whole
+@pytest.mark.parametrize("name", ["portraits32", "portraits64", "portraits32-2019",
+                                  "portraits32-2021"])  # fmt: skip
+def test_the_mixer_opens_on_the_band_that_changes_most(name):
+    G = minigan.load(name)
+    panel = show.style_mixer(G)
+    opened, parts = panel.controls["layers"].value, mixing.bands(G)
+    shares = {band: share(G, panel, layers) for band, layers in parts.items()}
+    assert opened == parts[max(shares, key=shares.get)] and max(shares.values()) > 0.5
+    panel.controls["layers"].value = opened
+    above, left, mixed = (tiles(v, 1, G.img_resolution).astype(float) / 255 for v in panel.views)
+    mixed = mixed.reshape(len(left), len(above), *above.shape[1:])
+    whole = np.abs(left[:, None] - above).mean()
+    assert min(np.abs(mixed - parent).mean() for parent in (left[:, None], above)) > 0.2 * whole
+
+
+def test_a_saved_mixer_shows_each_band_and_its_share(G):
+    panel = show.style_mixer(G)
+    bundle = panel._repr_mimebundle_()
+    texts = re.findall(r"<br>([a-z]+), layers ([\d–]+): (\d+) %<", bundle["text/html"])
+    assert [text[:2] for text in texts] == [("coarse", "0–2"), ("middle", "3–4"), ("fine", "5–7")]
+    shares = panel.controls["layers"].shares[8:]
+    assert [int(text[2]) for text in texts] == [round(100 * share) for share in shares]
+    above, left, mixed = (tiles(view, 1, 32) for view in panel.views)  # coarse, as it opens
+    file = base64.b64decode(re.search(r"base64,([^\"]+)", bundle["text/html"])[1])
+    first = np.array(Image.open(io.BytesIO(file)).convert("RGB"))
+    assert first.shape == (198, 198, 3)  # three of 33, magnified twice
+    cells = first[::2, ::2].reshape(3, 33, 3, 33, 3).swapaxes(1, 2)[:, :, :32, :32]
+    np.testing.assert_array_equal(cells[0, 1:], above[:2])
+    np.testing.assert_array_equal(cells[1:, 0], left)
+    np.testing.assert_array_equal(cells[1:, 1:], mixed.reshape(2, 3, 32, 32, 3)[:, :2])
+
+
+def test_the_ladder_names_its_layers(G, T):
+    layers = show.style_mixer(G).controls["layers"].layers
+    assert layers[3] == {"name": "3", "size": "16²", "spoken": "layer 3, 16 by 16"}
+    layers = show.style_mixer(T).controls["layers"].layers
+    assert layers[7] == {"name": "7", "size": "32", "spoken": "layer 7, 32 long"}
 
 
 def test_an_empty_preset_is_not_offered():
     tiny = toy.Generator.init(toy.Config(img_resolution=8), np.random.default_rng(0), 0.1)
     with pytest.raises(ValueError, match="preset is 'fine'; expected coarse$"):
         show.style_mixer(tiny, preset="fine")
-    presets = show.style_mixer(tiny).children[1]
-    assert [value for _, value in presets.options] == ["coarse", "own"]
+    assert list(show.style_mixer(tiny).controls["layers"].bands) == ["coarse"]
 
 
 def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):

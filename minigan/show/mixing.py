@@ -1,81 +1,132 @@
 """Mix styles: the grid of the StyleGAN paper (Fig. 3), live.  Read first: `live.py`."""
 
+import dataclasses
 import functools
 
 import ipywidgets
 import numpy as np
 
-from minigan.networks import stylegan3
+from minigan.networks import base, stylegan3
 from minigan.show import live
+from minigan.show.ladder import Ladder
+
+_SIDE = 128  # of a picture in CSS pixels: four and their captions fit where a notebook has 605
+_MEASURED = 2**16  # pixels, as of 16 pictures of 64², in which a layer's share is measured
 
 
-def style_mixer(G, rows="0-2", columns="3-6", preset="coarse"):
+def style_mixer(
+    G: base.Generator, rows: str = "0-1", columns: str = "3-5", preset: str | None = None
+) -> live.Live:
     """The grid of the StyleGAN paper (Fig. 3), live: rows' pictures with some layers' styles taken
     from the columns'.
 
     rows, columns: seeds as text, at most 8 each.  preset: "coarse", "middle" or "fine", see
-    `bands`.  Returns a widget.  Raises: TypeError, ValueError.
+    `bands`; if None, the one that changes most.  Returns a widget.  Raises: TypeError, ValueError.
     """
     live.check_generator("style_mixer", G)
     parts = bands(G)
-    if preset not in parts:
+    if preset not in (None, *parts):
         raise ValueError(f"style_mixer: preset is {preset!r}; expected {', '.join(parts)}")
-    options = [(f"{name} ({span(layers)})", name) for name, layers in parts.items()] + [
-        ("own", "own")
-    ]
-    presets = ipywidgets.ToggleButtons(options=options, value=preset, description="from columns")
-    presets.style.button_width = "auto"
-    crossover = live.Number("crossover", G.num_ws, 0, G.num_ws, 1, "200px")
-    boxes = [
-        ipywidgets.Checkbox(i in parts[preset], description=f"layer {i}{_side(G, i)}",
-                            indent=False, layout=ipywidgets.Layout(width="105px"))
-        for i in range(G.num_ws)
-    ]  # fmt: skip
+    measured = max(1, _MEASURED // G.img_resolution**2)
+    tried = [(i,) for i in range(G.num_ws)] + [tuple(layers) for layers in parts.values()]
 
     @functools.lru_cache(4)
     def plain(text, name):
-        ws = np.array(G.mapping(live.latents(G, live.seeds(name, text, 8))))
-        return ws, G.synthesis(ws)
+        numbers = live.seeds(name, text, 8)
+        ws = np.array(G.mapping(live.latents(G, numbers)))
+        return numbers, ws, _small(G.synthesis(ws))
 
-    def draw(rows, columns, **ticked):
-        layers = [i for i in range(G.num_ws) if ticked[f"layer{i}"]]
-        (a, xa), (b, xb) = plain(rows, "rows"), plain(columns, "columns")
-        mixed = np.repeat(a, len(b), axis=0)
-        mixed[:, layers] = np.tile(b, (len(a), 1, 1))[:, layers]
-        x = np.reshape(G.synthesis(mixed), (len(a), len(b), *xa.shape[1:]))
-        blank = np.full_like(xa[:1], 1 if xa.ndim == 4 else np.nan)
-        cells = [blank, xb] + [
-            part for one, row in zip(xa, x, strict=True) for part in (one[None], row)
+    @functools.lru_cache(len(tried) + 1)  # so a band, or a layer alone, is drawn already
+    def mixtures(rows, columns, layers, n):
+        """The first n of the grid, row by row, and how far they are changed, 1 being as by all."""
+        (_, a, xa), (_, b, xb) = plain(rows, "rows"), plain(columns, "columns")
+        left, top = np.divmod(np.arange(n), len(b))
+        ws = a[left]
+        ws[:, layers] = b[top][:, layers]
+        x, left, top = _small(G.synthesis(ws)), left[:measured], top[:measured]
+        whole = np.abs(xb[top] - xa[left]).mean()
+        return x, float(np.abs(x[:measured] - xa[left]).mean() / max(whole, 1e-12))
+
+    def shares(rows, columns):
+        n = len(plain(rows, "rows")[0]) * len(plain(columns, "columns")[0])
+        return [mixtures(rows, columns, layers, min(n, measured))[1] for layers in tried]
+
+    def draw(rows, columns, layers):
+        (a, _, xa), (b, _, xb) = plain(rows, "rows"), plain(columns, "columns")
+        x, share = mixtures(rows, columns, tuple(layers), len(a) * len(b))
+        taken, rest = span(layers), span([i for i in range(G.num_ws) if i not in layers])
+        ladder.shares = shares(rows, columns)
+        corner.value = f"<p>from the top: {taken}</p><p>from the left: {rest}</p>"
+        names = [f"seed {i} with {taken} of seed {j}" for i in a for j in b]
+        frames = [
+            live.pictures(xb, 1, "the columns' pictures", _SIDE, [f"seed {j}" for j in b]),
+            live.pictures(xa, 1, "the rows' pictures", _SIDE, [f"seed {i}" for i in a]),
+            live.pictures(x, 1, f"mixtures, {taken} from the top", _SIDE, names),
         ]
-        alt = (f"A grid: {len(b)} pictures on top, {len(a)} on the left, and their mixtures; "
-               f"{span(layers)} from the top")  # fmt: skip
-        text = (f"From the picture above each column: {span(layers)}. "
-                "The rest from the picture on the left of its row.")  # fmt: skip
-        return live.Seen([live.pictures(np.concatenate(cells), len(b) + 1, alt)], text)
+        return live.Seen(frames, _sentence(layers, parts, G.num_ws, share))
 
-    controls = {"rows": live.field("rows", rows), "columns": live.field("columns", columns)}
-    controls |= {f"layer{i}": box for i, box in enumerate(boxes)}
-    panel = live.Live("Style mixing", controls, draw)
+    def still():
+        """A small grid for each band, of two rows and columns at most."""
+        rows, columns = (field.value for field in fields.values())
+        (a, _, xa), (b, _, xb) = plain(rows, "rows"), plain(columns, "columns")
+        for name, layers in parts.items():
+            x, share = mixtures(rows, columns, tuple(layers), len(a) * len(b))
+            x = np.reshape(x, (len(a), len(b), *x.shape[1:]))[:2, :2]
+            cells = [np.full_like(xa[:1], np.nan), xb[:2]]
+            cells += [part for i in range(len(x)) for part in (xa[i : i + 1], x[i])]
+            caption = f"{name}, {span(layers)}: {100 * share:.0f} %"
+            frame = live.pictures(np.concatenate(cells), x.shape[1] + 1, caption, _SIDE / 2)
+            yield dataclasses.replace(frame, names=(caption,))
 
-    def choose(layers):
-        with panel.held():
-            for i, box in enumerate(boxes):
-                box.value = i in layers
-        name_them()
+    def new_faces():
+        numbers = {name: plain(field.value, name)[0] for name, field in fields.items()}
+        first = max(map(max, numbers.values())) + 1
+        for name, used in numbers.items():
+            last = first + len(used) - 1
+            fields[name].value = f"{first}-{last}" if last > first else f"{first}"
+            first = last + 1
 
-    def name_them():
-        """The preset that is ticked, if it is one."""
-        chosen = [i for i, box in enumerate(boxes) if box.value]
-        presets.value = next((name for name, layers in parts.items() if layers == chosen), "own")
-
-    presets.observe(lambda c: c.new in parts and choose(parts[c.new]), "value")
-    crossover.observe(lambda c: choose(range(c.new, G.num_ws)), "value")
-    for box in boxes:
-        box.observe(lambda c: panel.holding or name_them(), "value")
-    title, fields, *rest = panel.children
-    fields.children, ticks = fields.children[:2], ipywidgets.Box(boxes, layout=fields.layout)
-    panel.children = [title, presets, crossover, ticks, fields, *rest]
+    fields = {"rows": live.field("rows", rows), "columns": live.field("columns", columns)}
+    found, squared = shares(rows, columns), "²" if hasattr(G, "img_channels") else ""
+    sides = [round(side) for side in _resolutions(G)]
+    by = (lambda side: f"{side} by {side}") if squared else (lambda side: f"{side} long")
+    ladder = Ladder(
+        layers=[{"name": f"{i}", "size": f"{side}{squared}", "spoken": f"layer {i}, {by(side)}"}
+                for i, side in enumerate(sides)],
+        bands=parts, shares=found,
+        value=parts[preset or max(zip(found[G.num_ws :], parts, strict=True))[1]],
+    )  # fmt: skip
+    corner = ipywidgets.HTML()
+    panel = live.Live(
+        "Style mixing", fields | {"layers": ladder}, draw, {"new faces": new_faces},
+        lambda views: ipywidgets.GridBox([corner, *views]).add_class("minigan-mixer-grid"),
+        lambda: list(still()), "choose which layers come from the top",
+    )  # fmt: skip
+    panel.title.layout.margin = "2px 12px 2px 2px"
+    panel.row.children = [panel.title, *fields.values(), *panel.buttons.values()]
+    below = ipywidgets.Box([ladder, panel.message, panel.text, panel.shown])
+    panel.children = [panel.row, below.add_class("minigan-mixer")]
     return panel
+
+
+def _sentence(layers, parts, num_ws, share):
+    if not layers:
+        return "From the top: no layer, so each mixture is the picture on its left."
+    if len(layers) == num_ws:
+        return "From the top: all layers, so each mixture is the picture above it."
+    name = "".join(f" ({name})" for name, members in parts.items() if members == layers)
+    return (
+        f"From the top: {span(layers)}{name}, which change{'s' if len(layers) == 1 else ''} "
+        f"{100 * share:.0f} % of what all layers would."
+    )
+
+
+def _small(x):
+    """Images of more than _SIDE pixels a side averaged over squares; others as they are."""
+    f = x.shape[-1] // _SIDE
+    if x.ndim == 3 or f < 2:
+        return x
+    return x.reshape(*x.shape[:2], x.shape[2] // f, f, x.shape[3] // f, f).mean(axis=(3, 5))
 
 
 def bands(G):
@@ -114,12 +165,3 @@ def span(layers):
         return "no layer"
     words = ", ".join(f"{a}–{b}" if b > a else f"{a}" for a, b in runs)
     return f"layer{'s' if len(layers) > 1 else ''} {words}"
-
-
-def _side(G, i):
-    """ " · 8²" for a layer whose maps have 8 × 8 pixels (8 in the toy), as its noise says."""
-    shapes = [x.shape for name, x in G.buffers.items() if name.endswith(".noise_const")]
-    if not shapes:
-        return ""
-    shape = shapes[min(i, len(shapes) - 1)]
-    return f" · {shape[-1]}{'²' if len(shape) == 2 else ''}"
