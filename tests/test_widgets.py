@@ -303,6 +303,29 @@ def test_networks_of_one_and_of_four_channels_have_them_too(channels, mode, tmp_
     )  # fmt: skip
 
 
+def find(image, page):
+    """Where [h, w, 3] stands in [H, W, 3], exactly: [(row, column)]."""
+    h, w = image.shape[:2]
+    corners = np.argwhere((page == image[0, 0]).all(axis=2))
+    return [(y, x) for y, x in corners if (page[y : y + h, x : x + w] == image).all()]
+
+
+@pytest.mark.parametrize("side, scale, seen", [(32, 2, 96), (32, 5, 160), (64, 2, 128), (40, 3, 120)])
+def test_static_pictures_are_magnified_by_a_whole_number_and_seen_at_96_pixels(side, scale, seen):
+    x = np.random.default_rng(0).uniform(-1, 1, (9, 3, side, side))
+    picture = show.images({"a": x, "b": x[::-1]}, "They wrap", "Nine random pictures, twice",
+                          titles="123456789", scale=scale)  # fmt: skip
+    page = np.array(Image.open(io.BytesIO(picture.data)).convert("RGB"))
+    dots = page.shape[1] / picture.width  # to a screen pixel
+    assert dots == 2 and picture.width <= 850
+    times = 2 * seen // side
+    large = to_uint8(x).repeat(times, axis=1).repeat(times, axis=2)
+    places = [[y, x] for image in large for y, x in find(image, page)]
+    assert len(places) == 18  # each once in each row
+    ys = sorted({y for y, _ in places})
+    assert len(ys) == 2 * -(-9 // len({x for _, x in places}))  # two rows in each block
+
+
 def test_a_film_of_transparent_pictures_is_over_white():
     x = np.full((1, 4, 2, 2), -1.0)  # black
     x[:, 3] = [[-1, 1], [-0.6, 1]]  # of no, of full and of a fifth of opacity
