@@ -1,7 +1,9 @@
 """The widgets without a browser: what they draw is what the generator gives; tests/test_browser.py
 has the rest."""
 
+import base64
 import io
+import re
 import subprocess
 import sys
 import types
@@ -29,14 +31,16 @@ def T():
 
 
 def split(pixels, columns, side):
-    """The pictures of a grid [H, W, 3], without the lines of white between them."""
+    """The pictures [H, W, 3] of a column, or of a grid, without the lines between them."""
+    if pixels.shape[1] == side:
+        return pixels.reshape(-1, side, side, 3)
     rows = len(pixels) // (side + 1)
     cells = pixels.reshape(rows, side + 1, columns, side + 1, 3).swapaxes(1, 2)
     return cells.reshape(rows * columns, side + 1, side + 1, 3)[:, :side, :side]
 
 
 def tiles(view, columns, side):
-    return split(np.array(Image.open(io.BytesIO(view.value))), columns, side)
+    return split(np.array(Image.open(io.BytesIO(view.value)).convert("RGB")), columns, side)
 
 
 def z_of(G, *seeds):
@@ -100,7 +104,7 @@ def test_style_mixers_presets_crossover_and_boxes_agree(G):
     assert ticked() == [0, 1, 2] and presets.value == "coarse"
     presets.value = "fine"
     assert ticked() == [5, 6, 7] and "layers 5–7" in panel.text.value
-    crossover.slider.value = 2
+    crossover.value = 2
     assert ticked() == [2, 3, 4, 5, 6, 7] and presets.value == "own"
     panel.controls["layer4"].value = False
     assert "layers 2–3, 5–7" in panel.text.value
@@ -168,8 +172,7 @@ def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):
     some = tiles(panel.views[0], 3, 32)
     assert "Drawn anew in b32.conv1:" in panel.text.value and (some[0] != some[1]).any()
     before = panel.views[0].value
-    button = next(c for c in panel.children[2].children if "again" in getattr(c, "description", ""))
-    button.click()
+    panel.buttons["draw the noise again"].click()
     assert panel.views[0].value != before
 
 
@@ -181,13 +184,13 @@ def test_latent_walk_begins_and_ends_at_its_seeds_and_plays_in_the_browser(G):
             assert np.abs(seen.astype(int) - picture).max() <= 1
     left, right = tiles(panel.views[2], 2, 32)
     assert (left != right).any()
-    stack = panel.children[2].children[0].children[1]
+    stack = panel.shown.children[0].children[1]
     assert len(stack.children) == 9 and stack.selected_index == 0
 
 
 def test_films(tmp_path, G, monkeypatch):
     panel = show.latent_walk(G, "0-1", frames=5, folder=tmp_path)
-    gif, mp4 = (c for c in panel.children[1].children if "save" in getattr(c, "description", ""))
+    gif, mp4 = (panel.buttons[f"save {kind}"] for kind in ("GIF", "MP4"))
     gif.click()
     assert f"saved {tmp_path / 'walk.gif'}" in panel.message.value
     film = Image.open(tmp_path / "walk.gif")
@@ -200,7 +203,7 @@ def test_films(tmp_path, G, monkeypatch):
 
 def test_a_film_of_signals_is_refused_in_words(T, tmp_path):
     panel = show.latent_walk(T, "0-1", frames=4, folder=tmp_path)
-    next(c for c in panel.children[1].children if "GIF" in getattr(c, "description", "")).click()
+    panel.buttons["save GIF"].click()
     assert "signals have none" in panel.message.value and not list(tmp_path.iterdir())
 
 
@@ -290,17 +293,20 @@ def test_networks_of_one_and_of_four_channels_have_them_too(channels, mode, tmp_
         panel = make(G)
         modes = {Image.open(io.BytesIO(view.value)).mode for view in panel.views
                  if view.format == "png"}  # fmt: skip
-        assert mode in modes <= {mode, "RGB"} and not panel.message.value  # maps are RGB
-    next(c for c in panel.children[1].children if "GIF" in getattr(c, "description", "")).click()
+        # what lies between the pictures of a grid is transparent
+        assert modes <= {mode, "RGBA"} and modes and not panel.message.value
+    panel.buttons["save GIF"].click()
     assert "saved" in panel.message.value
     x = G(z_of(G, 0, 1))
     drawn, as_rgb = (show.images({"": pictures}, "They can be drawn", "Two pictures side by side")
                      for pictures in (x, x.repeat(3, axis=1) if channels == 1 else x))  # fmt: skip
     assert drawn.data == as_rgb.data
-    np.testing.assert_array_equal(
-        Image.open(io.BytesIO(live.pictures(x, 2, "two").data)), grid(np.pad(
-            x, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=1), 2)
-    )  # fmt: skip
+    seen = np.array(Image.open(io.BytesIO(live.pictures(x, 2, "two").data)))
+    assert seen.shape == (17, 34, 4)
+    np.testing.assert_array_equal(seen[:16, 17:33, : len(mode)], to_uint8(x)[1])
+    assert (seen[16, :, 3] == 0).all() and (seen[:, [16, 33], 3] == 0).all()
+    tall = np.array(Image.open(io.BytesIO(live.pictures(x, 2, "two", names="ab").data)))
+    np.testing.assert_array_equal(tall, np.concatenate(to_uint8(x)))
 
 
 def find(image, page):
@@ -371,7 +377,7 @@ def test_bad_input_is_refused_at_the_door(G, call, words):
 def test_a_typed_mistake_is_answered_in_words_and_the_widget_goes_on(G):
     panel = show.psi_slider(G)
     before = panel.views[0].value
-    for typed in ("1" + "0" * 30, "two", "", "3-1", "0-20"):
+    for typed in ("1" + "0" * 30, "two", "", "3-", "0-20"):
         panel.controls["seeds"].value = typed
         assert 'role="alert"' in panel.message.value and f"{typed!r}"[1:-1] in panel.message.value
         assert panel.views[0].value == before
@@ -390,21 +396,59 @@ def test_any_exception_of_a_callback_appears_below():
     panel = live.Live("x", {"n": control}, draw)
     control.value = 0
     assert "<b>ZeroDivisionError</b>: division by zero" in panel.message.value
+    assert panel.children.index(panel.message) < panel.children.index(panel.shown)
     control.value = 4
     assert panel.message.value == "" and panel.views[0].value == b"\x04"
 
 
+def test_the_field_that_is_wrong_is_marked(G):
+    panel = show.style_mixer(G)
+    rows, columns = (panel.controls[name] for name in ("rows", "columns"))
+    columns.value = "9-"
+    assert "minigan-error" in columns._dom_classes and "minigan-error" not in rows._dom_classes
+    assert panel.message.value.startswith('<div role="alert">columns: ')  # no ValueError in front
+    columns.value = "9"
+    assert "minigan-error" not in columns._dom_classes
+
+
+@pytest.mark.parametrize("text, found", [
+    ("0 1 2", [0, 1, 2]), ("5-2", [2, 3, 4, 5]), ("7, 1 - 3", [7, 1, 2, 3]), (" 4 ,5", [4, 5]),
+])  # fmt: skip
+def test_seeds_may_be_written_as_people_write(text, found):
+    assert live.seeds("seeds", text, 16) == found
+
+
+def stills(page):
+    """The pictures in a saved widget's HTML."""
+    found = re.findall(r'src="data:image/png;base64,([^"]*)"', page)
+    return [np.array(Image.open(io.BytesIO(base64.b64decode(data)))) for data in found]
+
+
 def test_a_saved_notebook_has_the_pictures_as_they_were(G):
-    panel = show.psi_slider(G, "0-1")
-    first = panel.views[0].value
-    panel.controls["psi"].value = 0.2
+    panel = show.direction_slider(G, np.ones(G.w_dim), "0-1")
+    first = np.array(Image.open(io.BytesIO(panel.views[0].value)))
+    panel.controls["t"].value = 2.0
     bundle = panel._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
-    import base64
+    page = bundle["text/html"]
+    (still,) = stills(page)
+    # magnified in the file: a style would be dropped where a notebook is not trusted
+    np.testing.assert_array_equal(still, first.repeat(3, axis=0).repeat(3, axis=1))
+    assert f"width: {still.shape[1]}px" in page and "pixelated" not in page
+    assert "Run this cell" in page and "<b>Along direction</b>" in page
+    assert 'alt="2 generated pictures, moved by 0.00' in page and "w + 0.00" in page
 
-    assert base64.b64encode(first).decode() in bundle["text/html"]
-    assert 'alt="2 generated pictures at ψ = 1.00"' in bundle["text/html"]
-    assert "as the mapping gave it" in bundle["text/html"]
+
+def test_saved_tiles_are_a_picture_each(G, T):
+    x = G(z_of(G, 0, 1))
+    page = live.pictures(x, 2, "two", 64, names=("seed 0", "seed <1>")).html()
+    for seen, picture in zip(stills(page), to_uint8(x), strict=True):
+        np.testing.assert_array_equal(seen, picture.repeat(2, axis=0).repeat(2, axis=1))
+    assert 'alt="seed 0"' in page and ">seed &lt;1&gt;<" in page
+    page = live.pictures(T(z_of(T, 0, 1, 2)), 3, "three", names="abc").html()
+    parts = re.findall(r'svg\+xml;base64,([^"]*)"', page)
+    boxes = [ET.fromstring(base64.b64decode(part)).get("viewBox") for part in parts]
+    assert boxes == ["0 0 110 80", "0 80 110 80", "0 160 110 80"]
 
 
 def test_without_ipywidgets_only_the_widgets_are_missing():
@@ -440,6 +484,7 @@ def test_ticks_are_few_and_inside(low, high):
 
 def test_grid_of_pictures_is_magnified_by_a_whole_number(G):
     frame = live.pictures(G(z_of(G, 0, 1, 2)), 2, "three")
-    assert frame.width == 2 * 33 * 3
-    plain = grid(G(z_of(G, 0)), 1)
-    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(frame.data)))[:32, :32], plain)
+    assert frame.width == 2 * 33 * 3 and frame.own_width == 2 * 33
+    seen = np.array(Image.open(io.BytesIO(frame.data)))
+    np.testing.assert_array_equal(seen[:32, :32, :3], grid(G(z_of(G, 0)), 1))
+    assert (seen[:32, :32, 3] == 255).all() and (seen[34:, 33:, 3] == 0).all()  # no fourth

@@ -24,9 +24,9 @@ def __getattr__(name):
     try:
         module = importlib.import_module(f"minigan.show.{_WIDGETS[name]}")
     except ModuleNotFoundError as error:
-        if error.name != "ipywidgets":
+        if error.name not in ("ipywidgets", "anywidget"):
             raise
         raise ImportError(
-            f"show.{name} needs ipywidgets, which is not installed; pip install 'minigan[lab]'"
+            f"show.{name} needs {error.name}, which is not installed; pip install 'minigan[lab]'"
         ) from None
     return getattr(module, name)

@@ -5,9 +5,9 @@
 
 Pictures go to the browser as encoded bytes; benchmarks/widgets.py says how long that takes.
 Sliders keep one message in flight, so a fast drag skips positions instead of queueing them.  What
-goes wrong in `draw` appears as text below the pictures, and the controls go on working.
+goes wrong in `draw` appears as text under the controls, and they go on working.
 
-A saved notebook shows the pictures as they first were; a widget without a kernel would be blank.
+A saved notebook shows pictures and a sentence; a widget without a kernel would be blank.
 """
 
 import base64
@@ -15,47 +15,68 @@ import contextlib
 import dataclasses
 import html
 import io
+import re
+from collections.abc import Callable, Sequence
 
 import ipywidgets
 import numpy as np
 import traitlets
 from PIL import Image
 
-from minigan.data.images import grid
+from minigan.data.images import grid, to_uint8
 from minigan.latents import from_seed, parse_range
 from minigan.networks import base
 from minigan.show import svg
-
-_STYLE = """<style>
-.minigan-live { border-left: 3px solid #0072B2; padding: 4px 0 4px 10px }
-.minigan-live img { max-width: calc(100% - 4px); height: auto }
-.minigan-pixels { image-rendering: pixelated }
-.minigan-live.jupyter-widgets-disconnected::after,
-.jp-NotebookPanel:has(.jp-Notebook-ExecutionIndicator:is(
-  [data-status="disconnected"], [data-status="unknown"], [data-status="dead"]))
-  .minigan-live::after {
-  content: "The kernel is gone: run this cell again, and the controls will answer.";
-  color: #B00020; font-weight: bold }
-</style>"""
+from minigan.show.parts import Sentence, Slider, Tiles
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """An encoded picture.  alt: what it shows, for who cannot see it; width: in CSS pixels."""
+    """An encoded picture.  alt: what it shows, for who cannot see it; width: in CSS pixels.
+
+    names: if there are any, the picture is as many tiles, one below the other, each `width` wide.
+    """
 
     data: bytes
     alt: str
     width: int
     format: str = "png"
+    names: tuple = ()
 
-    def html(self):
-        """As an <img> that needs nothing beside it."""
-        data = base64.b64encode(self.data).decode()
-        return (
-            f'<img src="data:image/{self.format};base64,{data}" alt="{html.escape(self.alt)}" '
-            f'style="width: {self.width}px; max-width: 100%; height: auto; '
-            'image-rendering: pixelated">'
+    @property
+    def own_width(self) -> int:
+        """Of the picture itself, in its own pixels."""
+        return int.from_bytes(self.data[16:20], "big") if self.format == "png" else self.width
+
+    def html(self) -> str:
+        """As <img>s that need nothing beside them, each name below its own.
+
+        Pixels are magnified in the file: JupyterLab drops `image-rendering` from what is saved.
+        """
+        return "".join(
+            f'<div style="text-align: center"><img src="data:image/{self.format};base64,'
+            f'{base64.b64encode(data).decode()}" alt="{html.escape(name or self.alt)}" '
+            f'style="width: {self.width}px; height: auto">{html.escape(name)}</div>'
+            for data, name in zip(self._tiles(), self.names or ("",), strict=True)
         )
+
+    def _tiles(self):
+        n = len(self.names) or 1
+        if self.format == "png":
+            pixels = np.array(Image.open(io.BytesIO(self.data)))
+            pixels = pixels.repeat(self.width // self.own_width, 0).repeat(
+                self.width // self.own_width, 1
+            )
+            return [png(tile, 6) for tile in np.split(pixels, n)]
+        if n == 1:
+            return [self.data]
+        size = re.search(rb'width="(\d+)" height="(\d+)"', self.data)
+        width, height = int(size[1]), int(size[2]) // n
+        return [
+            self.data.replace(size[0], b'width="%d" height="%d" viewBox="0 %d %d %d"'
+                              % (width, height, i * height, width, height), 1)
+            for i in range(n)
+        ]  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,23 +87,39 @@ class Seen:
     text: str
 
 
-def pictures(x, columns, alt, side=96):
+def pictures(
+    x: np.ndarray, columns: int, alt: str, side: float = 96, names: Sequence[str] | None = None
+) -> Frame:
     """A Frame of images [N, C, H, W] in [−1, 1], or signals [N, 1, L], in a grid.
 
     side: the least width of one in CSS pixels; pixels are magnified by a whole number.
+    names: one a picture; then they are tiles that wrap where the page ends, whatever `columns` is.
+    NaN, as between the pictures of a grid, is transparent.
     """
+    names = tuple(names or ())
+    columns = 1 if names else columns
     if x.ndim == 3:
         data, width = svg.signals(x, columns)
-        return Frame(data, alt, width, "svg+xml")
-    padded = np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=1)
-    pixels = grid(padded, columns)
-    return Frame(png(pixels), alt, pixels.shape[1] * max(1, round(side / x.shape[3])))
+        return Frame(data, alt, width, "svg+xml", names)
+    if names:
+        pixels = np.concatenate(to_uint8(x))
+    else:
+        edge = 0 if len(x) == 1 else 1
+        empty = np.full((-len(x) % columns, *x.shape[1:]), np.nan)
+        x = np.pad(np.concatenate([x, empty]), ((0, 0), (0, 0), (0, edge), (0, edge)),
+                   constant_values=np.nan)  # fmt: skip
+        seen = 1 - 2.0 * np.isnan(x[:, :1])
+        opacity = np.where(seen > 0, x[:, 3:], seen) if x.shape[1] == 4 else seen
+        colours = np.nan_to_num(x[:, :3].repeat(3 if x.shape[1] == 1 else 1, axis=1), nan=1)
+        pixels = grid(np.concatenate([colours, opacity], axis=1), columns)
+    own = pixels.shape[1]
+    return Frame(png(pixels), alt, own * max(1, round(side * columns / own)), names=names)
 
 
-def png(pixels):
-    """uint8 [H, W, 3], or 4 of RGBA, as PNG bytes."""
+def png(pixels: np.ndarray, level: int = 1) -> bytes:
+    """uint8 [H, W, 3], or 4 of RGBA, as PNG bytes; level 1 is the quickest."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", compress_level=1)  # the quickest
+    Image.fromarray(pixels).save(file, "png", compress_level=level)
     return file.getvalue()
 
 
@@ -92,31 +129,37 @@ def plot(p, alt):
 
 
 class Live(ipywidgets.VBox):
-    """Controls above pictures, a sentence that says what they show, and room for what goes wrong.
+    """Controls; under them what goes wrong and a sentence that says what one sees; and pictures.
 
     controls: {name: a widget with a value}, passed to draw by name.  draw(**values) -> Seen.
     buttons: {label: a function}; each is called when pressed, and may return a text to say; without
-    one all is drawn anew.
-    arrange: the views [ipywidgets.Image] -> a widget that holds them; side by side if None.
-    still: the indices of the frames that a saved notebook shows; all if None.
+    one all is drawn anew, once.
+    arrange: the views, one a frame -> a widget that holds them; side by side if None.
+    still: the frames that a saved notebook shows, or a function that gives them; the first if None.
+    invite: how a saved notebook's reader may go on: "Run this cell to …".
     """
 
-    def __init__(self, title, controls, draw, buttons=None, arrange=None, still=None):
+    def __init__(
+        self, title: str, controls: dict, draw: Callable[..., Seen],
+        buttons: dict[str, Callable] | None = None, arrange: Callable | None = None,
+        still: Sequence[Frame] | Callable | None = None, invite: str = "use its controls",
+    ):  # fmt: skip
         self.controls, self._draw, self.holding = controls, draw, False
-        self.text, self.message = ipywidgets.HTML(), ipywidgets.HTML()
-        seen = self._now()  # a mistake in the call raises here, where it was made
-        self.views = [Picture() for _ in seen.frames]
-        self._first = Seen([seen.frames[i] for i in still] if still else seen.frames, seen.text)
+        self.text, self.message = Sentence(), ipywidgets.HTML()
+        self._first = self._now()  # a mistake in the call raises here, where it was made
+        self._still = self._first.frames if still is None else still
+        self._title, self._invite = html.escape(title), html.escape(invite)
+        self.views = [Tiles() if frame.names else Picture() for frame in self._first.frames]
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start")
-        pressed = [self._button(label, action) for label, action in (buttons or {}).items()]
-        shown = arrange(self.views) if arrange else ipywidgets.Box(self.views, layout=row)
-        super().__init__([
-            ipywidgets.HTML(f"{_STYLE}<b>{html.escape(title)}</b>"),
-            ipywidgets.Box([*controls.values(), *pressed], layout=row),
-            shown, self.text, self.message,
-        ])  # fmt: skip
+        self.buttons = {
+            label: self._button(label, action) for label, action in (buttons or {}).items()
+        }
+        self.row = ipywidgets.Box([*controls.values(), *self.buttons.values()], layout=row)
+        self.shown = arrange(self.views) if arrange else ipywidgets.Box(self.views, layout=row)
+        self.title = ipywidgets.HTML(f"<b>{self._title}</b>")
+        super().__init__([self.title, self.row, self.message, self.text, self.shown])
         self.add_class("minigan-live")
-        self._show(seen)
+        self._show(self._first)
         for control in controls.values():
             control.observe(lambda change: self.redraw(), "value")
 
@@ -125,7 +168,8 @@ class Live(ipywidgets.VBox):
 
         def press(_):
             with self._said():
-                text = action()
+                with self.held(False):
+                    text = action()
                 if text is None:
                     self.redraw()
                 else:
@@ -140,14 +184,12 @@ class Live(ipywidgets.VBox):
     def _show(self, seen):
         for view, frame in zip(self.views, seen.frames, strict=True):
             with view.hold_sync():
-                view.format, view.value = frame.format, frame.data
-                view.width, view.tooltip = str(frame.width), frame.alt
-            if frame.format == "png":
-                view.add_class("minigan-pixels")
+                view.format, view.value, view.tooltip = frame.format, frame.data, frame.alt
+                view.show(frame)
         self.text.value = seen.text
 
     def redraw(self):
-        """Draw anew what the controls say; what goes wrong is written below."""
+        """Draw anew what the controls say; what goes wrong is written under them."""
         if not self.holding:
             with self._said():
                 self._show(self._now())
@@ -155,42 +197,50 @@ class Live(ipywidgets.VBox):
 
     @contextlib.contextmanager
     def _said(self):
+        for control in self.controls.values():
+            control.remove_class("minigan-error")
         try:
             yield
         except Exception as error:  # whatever it is: a dead slider would say nothing
-            self.message.value = (
-                f'<div role="alert" style="color: #B00020"><b>{type(error).__name__}</b>: '
-                f"{html.escape(str(error))}</div>"
-            )
+            text = html.escape(str(error))
+            if not isinstance(error, (ValueError, OSError)):  # whose words are meant for people
+                text = f"<b>{type(error).__name__}</b>: {text}"
+            self.message.value = f'<div role="alert">{text}</div>'
+            if wrong := self.controls.get(str(error).partition(":")[0]):
+                wrong.add_class("minigan-error")
 
     @contextlib.contextmanager
-    def held(self):
+    def held(self, redraw: bool = True):
         """Change several controls inside; all is drawn once, at the end."""
         self.holding = True
         try:
             yield
         finally:
             self.holding = False
-        self.redraw()
+        if redraw:
+            self.redraw()
 
     def _repr_mimebundle_(self, **kwargs):
         """The widget, and beside it what a page without a kernel can show."""
+        frames = self._still() if callable(self._still) else self._still
         return super()._repr_mimebundle_(**kwargs) | {
-            "text/html": "".join(frame.html() for frame in self._first.frames)
-            + f"<p>{self._first.text}</p>",
-            "text/plain": " ".join(f"[{frame.alt}]" for frame in self._first.frames),
+            "text/html": f"<p><b>{self._title}</b><br>▶ Run this cell to {self._invite}.</p>"
+            '<div style="display: flex; flex-wrap: wrap; gap: 4px">'
+            + "".join(frame.html() for frame in frames)
+            + f"</div><p>{html.escape(self._first.text)}</p>",
+            "text/plain": " ".join(f"[{frame.alt}]" for frame in frames),
         }
 
 
 def stacked(control, *others):
-    """How `Live` may arrange its views: one at a time, as a Number from 0 says.
+    """How `Live` may arrange its views: one at a time, as a Slider from 0 says.
 
     The browser switches them itself; the kernel takes no part.  others: widgets before control.
     """
 
     def arrange(views):
         stack = ipywidgets.Stack(views, selected_index=control.value)
-        ipywidgets.jslink((control.slider, "value"), (stack, "selected_index"))
+        ipywidgets.jslink((control, "value"), (stack, "selected_index"))
         return ipywidgets.VBox([ipywidgets.HBox([*others, control]), stack])
 
     return arrange
@@ -205,37 +255,19 @@ class Picture(ipywidgets.Image):
 
     description = traitlets.Unicode("").tag(sync=True)
 
+    def show(self, frame: Frame):
+        """Pixels as large as fits by a whole number, at most as the frame asks."""
+        if frame.format == "png":
+            own = frame.own_width
+            self.add_class("minigan-pixels")
+            fits = f"round(down, 100cqw - 4px, {own}px)"
+            self.layout.width = f"max({own}px, min({frame.width}px, {fits}))"
+        else:
+            self.width = str(frame.width)
+            self.add_class("minigan-plot")
 
-class Number(ipywidgets.HBox):
-    """A number by slider or typed: the slider for the hand, the labelled field for who hears.
 
-    value, low, high, step: int or float, all of one kind.  `.value` follows `.slider`, and back.
-    """
-
-    value = traitlets.Any()
-
-    def __init__(self, name, value, low, high, step, width="300px"):
-        whole = isinstance(step, int)
-        kinds = (
-            (ipywidgets.BoundedIntText, ipywidgets.IntSlider)
-            if whole
-            else (ipywidgets.BoundedFloatText, ipywidgets.FloatSlider)
-        )
-        given = {"value": value, "min": low, "max": high, "step": step}
-        self.field = kinds[0](**given, description=name, layout=ipywidgets.Layout(width="160px"))
-        self.slider = kinds[1](**given, readout=False, layout=ipywidgets.Layout(width=width))
-        super().__init__([self.field, self.slider], value=value)
-        if whole:  # inside the browser, so that frames drawn ahead need no kernel
-            ipywidgets.jslink((self.field, "value"), (self.slider, "value"))
-        for part in (self.field, self.slider):
-            # rounded: 0.45 is 0.4499999999999999 by the slider's reckoning
-            part.observe(lambda c: setattr(self, "value", round(c.new, 6)), "value")
-
-    @traitlets.observe("value")
-    def _follow(self, change):
-        for part in (self.field, self.slider):
-            if abs(part.value - change.new) > 1e-6:
-                part.value = change.new
+Number = Slider
 
 
 def psi_control(value):
@@ -263,16 +295,18 @@ def check_generator(who, G, images=False):
         raise ValueError(f"{who}: G has {G.c_dim} classes; expected a network without labels")
 
 
-def seeds(name, text, most):
-    """ "1, 2-4" -> [1, 2, 3, 4]: one to `most` seeds.  Raises: ValueError."""
+def seeds(name: str, text: object, most: int) -> list[int]:
+    """ "1, 2-4" or "1 4-2" -> [1, 2, 3, 4]: one to `most` seeds.  Raises: ValueError."""
     try:
-        found = parse_range(str(text))
+        given = re.sub(r"\s*-\s*", "-", str(text).strip())
+        given = re.sub(r"(\d+)-(\d+)", lambda m: "-".join(sorted(m.groups(), key=int)), given)
+        found = parse_range(re.sub(r"[\s,]+", ",", given))
     except ValueError:
         found = []
     if not 1 <= len(found) <= most or max(found) >= 2**32:
+        below = " below 2³²" if max(found, default=0) >= 2**32 else ""
         raise ValueError(
-            f"{name}: {text!r}; expected 1 to {most} whole numbers below 2³² = 4,294,967,296, "
-            "such as 0-3 or 5, 8"
+            f"{name}: {text!r}; expected 1 to {most} whole numbers{below}, such as 0-3 or 5, 8"
         )
     return found
 

@@ -1,0 +1,148 @@
+// What parts.py describes.  One message is in flight at a time: ipywidgets merges the later ones.
+
+const make = (name, className, ...children) => {
+  const el = document.createElement(name);
+  el.className = className;
+  el.append(...children);
+  return el;
+};
+
+function slider(model, el) {
+  const get = (key) => model.get(key);
+  const [low, high, step, ticks] = ["low", "high", "step", "ticks"].map(get);
+  const share = (x) => (x - low) / (high - low);
+  const typed = Object.assign(make("input", ""), { type: "number", step: "any", min: low, max: high });
+  const range = Object.assign(make("input", ""), {
+    type: "range", min: low, max: high, step: get("whole") ? 1 : step / 5, ariaLabel: get("name"),
+  });
+  const curve = make("div", "minigan-curve");
+  const track = make("div", "minigan-track", curve, range);
+  track.style.flexBasis = get("width");
+  for (const [x, words] of ticks) {
+    const tick = make("span", "", String(x).replace("-", "−"), make("br", ""), words);
+    const at = share(x);
+    tick.style.left = `calc(8px + ${at} * (100% - 16px))`;
+    tick.style.translate = at <= 0 ? "-8px" : at >= 1 ? "calc(8px - 100%)" : "-50%";
+    tick.style.textAlign = at <= 0 ? "left" : at >= 1 ? "right" : "center";
+    tick.ariaHidden = "true";
+    tick.onclick = () => set(x);
+    track.append(tick);
+  }
+  track.classList.toggle("minigan-ticked", ticks.length > 0);
+  el.classList.add("minigan-slider");
+  el.append(make("label", "", get("name"), " ", typed), track);
+
+  const set = (value) => {
+    if (!Number.isFinite(value)) return show();
+    model.set("value", Number(Math.min(high, Math.max(low, value)).toFixed(6)));
+    model.save_changes();
+    show();
+  };
+  const show = () => {
+    const value = get("value");
+    const text = get("whole") ? String(value) : value.toFixed(2);
+    const tick = ticks.find(([x, words]) => words && Math.abs(x - value) < 1e-6);
+    range.value = value;
+    range.ariaValueText = tick ? `${text}, ${tick[1]}` : get("spoken").replaceAll("{}", text);
+    if (document.activeElement !== typed || Number(typed.value) !== value) typed.value = text;
+    follow(value);
+  };
+  // The curve has the slider's own axis; its dot stands above the thumb.
+  const follow = (value) => {
+    const points = get("curve");
+    curve.hidden = points === null;
+    if (curve.hidden) return;
+    const place = ([x, y]) => `${(100 * share(x)).toFixed(2)},${(100 - 100 * y).toFixed(2)}`;
+    const line = points.map(place).join(" ");
+    curve.innerHTML = points.length ? `<svg viewBox="0 0 100 100" preserveAspectRatio="none">
+      <polygon points="0,100 ${line} 100,100"/><polyline points="${line}"/></svg><i></i>` : "";
+    curve.append(make("small", "", get("caption")));
+    const i = points.findIndex(([x]) => x >= value - 1e-9);
+    if (i < 0) return;
+    const [[x0, y0], [x1, y1]] = [points[Math.max(0, i - 1)], points[i]];
+    const y = x1 > x0 ? y0 + ((value - x0) / (x1 - x0)) * (y1 - y0) : y1;
+    const dot = curve.querySelector("i");
+    dot.style.left = `${100 * share(value)}%`;
+    dot.style.bottom = `${100 * y}%`;
+  };
+
+  let dragged = false;
+  range.onpointerdown = () => { dragged = true; };
+  range.onpointerup = range.onpointercancel = () => { dragged = false; };
+  range.oninput = () => {
+    const value = Number(range.value);
+    const near = ticks.find(([x]) => Math.abs(x - value) < 0.015 * (high - low));
+    set(dragged && near ? near[0] : value);
+  };
+  const large = Math.max(1, Math.round((high - low) / step / 10));
+  const steps = {
+    ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -large, PageUp: large,
+    Home: -Infinity, End: Infinity,
+  };
+  range.onkeydown = (event) => {
+    if (!(event.key in steps) || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    const by = steps[event.key];
+    set(Number.isFinite(by) ? get("value") + by * step : by < 0 ? low : high);
+  };
+  typed.onchange = () => set(typed.value === "" ? NaN : Number(typed.value));
+  typed.onwheel = () => typed.blur(); // so the page scrolls, and the number stays
+  model.on("change:value change:curve change:caption", show);
+  show();
+}
+
+function tiles(model, el) {
+  let url;
+  el.classList.add("minigan-tiles");
+  el.role = "group";
+  const draw = () => {
+    const old = url;
+    const names = model.get("names");
+    url = URL.createObjectURL(
+      new Blob([model.get("value")], { type: `image/${model.get("format")}` }));
+    while (el.childElementCount > names.length) el.lastChild.remove();
+    while (el.childElementCount < names.length)
+      el.append(make("figure", "", make("img", ""), make("figcaption", "")));
+    names.forEach((name, i) => {
+      const [img, caption] = el.children[i].children;
+      img.onload = () => {
+        img.style.aspectRatio = `${img.naturalWidth} / ${img.naturalHeight / names.length}`;
+      };
+      Object.assign(img, { src: url, alt: name, decoding: "sync" });
+      img.style.width = model.get("width");
+      img.style.objectPosition = `0 ${(100 * i) / Math.max(1, names.length - 1)}%`;
+      caption.textContent = name;
+    });
+    el.ariaLabel = model.get("tooltip");
+    if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
+  };
+  model.on("change", draw);
+  draw();
+}
+
+function sentence(model, el) {
+  const seen = make("div", "");
+  const heard = make("div", "minigan-heard");
+  let timer;
+  seen.ariaHidden = "true"; // it changes with each step of a drag; `heard` waits for the last
+  heard.role = "status";
+  el.append(seen, heard);
+  const show = () => {
+    seen.textContent = model.get("value");
+    clearTimeout(timer);
+    timer = setTimeout(() => { heard.textContent = seen.textContent; }, 400);
+  };
+  model.on("change:value", show);
+  show();
+  let waiting = requestAnimationFrame(function look() {
+    const root = el.closest(".minigan-live");
+    if (!root) { waiting = requestAnimationFrame(look); return; }
+    // Lumino asks the focused element before those around it.
+    root.addEventListener("focusin", ({ target }) =>
+      target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  });
+  return () => cancelAnimationFrame(waiting);
+}
+
+const parts = { slider, tiles, sentence };
+export default { render: ({ model, el }) => parts[model.get("part")](model, el) };

@@ -1,0 +1,76 @@
+"""The parts of a widget that ipywidgets cannot give: parts.js draws them in the browser.
+
+Slider: a handle with a name and a spoken value; Tiles: pictures that wrap and carry their names;
+Sentence: words that are announced when the controls rest.
+"""
+
+import pathlib
+
+import anywidget
+import traitlets
+
+_HERE = pathlib.Path(__file__).parent
+
+
+class Part(anywidget.AnyWidget):
+    _esm = _HERE / "parts.js"
+    part = traitlets.Unicode().tag(sync=True)
+
+
+class Slider(Part):
+    """A number by slider or typed.  `.value` is of the kind of `step`: int or float.
+
+    name: what it is; low, high, step: of the arrow keys; typed and dragged numbers lie between.
+    ticks: [(value, words)], where a dragged thumb halts.  curve: [(x, y)], y in 0 … 1, drawn over
+    the slider, with a caption; no room is kept for it if None.  spoken: what a screen reader says,
+    "{}" being the number.
+    """
+
+    value = traitlets.Any().tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    low, high, step = (traitlets.Any().tag(sync=True) for _ in range(3))
+    whole = traitlets.Bool().tag(sync=True)
+    width = traitlets.Unicode().tag(sync=True)
+    ticks = traitlets.List().tag(sync=True)
+    curve = traitlets.List(None, allow_none=True).tag(sync=True)
+    caption = traitlets.Unicode().tag(sync=True)
+    spoken = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, name, value, low, high, step, width="200px", ticks=(), spoken="{}"):
+        super().__init__(
+            part="slider", name=name, value=value, low=low, high=high, step=step, width=width,
+            whole=isinstance(step, int), ticks=list(ticks), spoken=spoken,
+        )  # fmt: skip
+
+    @traitlets.validate("value")
+    def _within(self, proposal):
+        value = min(max(proposal.value, self.low), self.high)
+        return round(value) if self.whole else round(float(value), 6)
+
+
+class Tiles(Part):
+    """Pictures below each other in one file, shown side by side, each with its name."""
+
+    value = traitlets.Bytes().tag(sync=True)
+    format = traitlets.Unicode("png").tag(sync=True)
+    width = traitlets.Unicode().tag(sync=True)
+    names = traitlets.List().tag(sync=True)
+    tooltip = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self):
+        super().__init__(part="tiles")
+
+    def show(self, frame):
+        """The names and the width of a `live.Frame`; its bytes are set beside them."""
+        self.names, self.width = list(frame.names), f"{frame.width}px"
+
+
+class Sentence(Part):
+    """Words that a screen reader says when they have rested.  It also keeps JupyterLab's one-letter
+    commands from the controls around it."""
+
+    _css = _HERE / "parts.css"
+    value = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self):
+        super().__init__(part="sentence")
