@@ -62,7 +62,7 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
             if before.shape[1] == 4:  # opaque
                 error = np.concatenate([error.repeat(3, axis=1), np.ones_like(error)], axis=1)
             for what, pictures in zip(_LINES, (after, expected, error), strict=True):
-                alt = f"{len(ws)} pictures {name}: {what}"
+                alt = f"{name or 'pictures'}: {what}, {len(ws)} seeds"
                 frames.append(live.pictures(pictures, len(pictures), alt))
         shift = f"shifted by {x:.2f}, {y:.2f} of its width, turned by {angle:g}°, zoom {zoom:.2f}"
         return live.Seen(frames, f"The canvas is {shift}. Does the picture follow? "
