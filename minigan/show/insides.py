@@ -128,7 +128,7 @@ def _coloured(scale, x):
 
 def _bar(scale, words, width):
     """A Frame of the key to a colour scale: the colours, and below them what the ends stand for."""
-    colours = colormaps[scale](np.linspace(0, 1, width), bytes=True)[None, :, :3]
+    colours = colormaps[scale](np.linspace(0, 1, width), bytes=True)[None]
     return live.Frame(live.png(colours.repeat(12, axis=0)), f"colour bar: {words}", width,
                       names=(words,))  # fmt: skip
 
