@@ -177,7 +177,7 @@ def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):
     before = panel.views[0].value
     panel.buttons["draw again"].click()
     assert panel.views[0].value != before
-    panel.buttons["all drawn anew"].click()
+    panel.buttons["all anew"].click()
     assert "Drawn anew in all 7 layers:" in panel.text.value
 
 
@@ -185,16 +185,16 @@ def test_noise_lab_shows_what_differs(G):
     panel = show.noise_lab(G, 4, "off")
     const, off = (G(z_of(G, 4), noise_mode=mode)[0] for mode in ("const", "none"))
     names = lambda: " ".join(panel.views[0].names)  # noqa: E731
-    assert "picture − const, ×8" in names()
+    assert "picture − const, ×8 (grey: 0)" in names()
     difference = tiles(panel.views[0], 3, 32)[1].astype(int)
     assert np.abs(difference - to_uint8(8 * (off - const)[None])).max() <= 1
     size = np.abs(off - const).mean(axis=0)
     bright = tiles(panel.views[0], 3, 32)[2].astype(int).sum(axis=2)
     assert bright.argmax() == size.argmax() and bright.min() == bright.flat[size.argmin()]
     assert f"{size.mean():.4f} on average, {size.max():.4f} where most" in panel.text.value
-    assert panel.views[1].names == [f"size of picture − const: 0 to {size.max():.4f}"]
+    assert panel.views[1].names == [f"0 to {size.max():.4f}"]
     panel.buttons["all const"].click()
-    assert "picture − off, ×8" in names()
+    assert "picture − off, ×8 (grey: 0)" in names()
     opposite = tiles(panel.views[0], 3, 32)[1].astype(int)
     assert np.abs(difference + opposite - 255).max() <= 1
 
@@ -239,7 +239,7 @@ def test_films(tmp_path, G, monkeypatch):
     assert f"saved {tmp_path / 'walk.gif'}" in panel.message.value
     film = Image.open(tmp_path / "walk.gif")
     assert (film.n_frames, film.size) == (5, (512, 256))
-    link = panel.shown.children[0].children[-1].value
+    link = panel.shown.children[-1].children[-1].value
     data = re.search(r'<a download="walk.gif" href="data:image/gif;base64,([^"]*)">', link)[1]
     assert base64.b64decode(data) == (tmp_path / "walk.gif").read_bytes()
     assert panel.buttons["save MP4 (needs ffmpeg)"].disabled
@@ -269,7 +269,7 @@ def test_layer_browser_shows_the_maps_that_the_layer_gives(G):
     assert (
         f"standard deviation {y.std():.3f}, from {y.min():.2f} to {y.max():.2f}" in panel.text.value
     )
-    shown = np.array(Image.open(io.BytesIO(panel.views[2].value))).astype(int)
+    shown = np.array(Image.open(io.BytesIO(panel.views[3].value))).astype(int)
     assert shown.shape == (400, 400, 4)  # 8 maps of 8 pixels of 6 screen pixels and 2 between
     cells = shown.reshape(8, 50, 8, 50, 4).swapaxes(1, 2).reshape(64, 50, 50, 4)
     opaque = cells[..., 3] == 255
@@ -277,10 +277,10 @@ def test_layer_browser_shows_the_maps_that_the_layer_gives(G):
     cells = cells[:, :48, :48].reshape(64, 8, 6, 8, 6, 4)
     assert (cells == cells[:, :, :1, :, :1]).all()
     red = (cells[..., 0] - cells[..., 2])[:, :, 0, :, 0]  # less blue
-    largest = np.abs(y[:64]).max()
-    assert np.corrcoef(red.ravel(), y[:64].ravel())[0, 1] > 0.98
+    largest = np.quantile(np.abs(y[:64]), 0.995)
+    assert np.corrcoef(red.ravel(), y[:64].ravel().clip(-largest, largest))[0, 1] > 0.97
     assert red[y[:64] > 0.1 * largest].min() > 0 > red[y[:64] < -0.1 * largest].max()
-    assert panel.views[3].names == [f"−{largest:.2f}, blue · 0, grey · {largest:.2f}, red"]
+    assert panel.views[1].names == [f"≤ −{largest:.2f} · 0 grey · ≥ {largest:.2f}"]
     np.testing.assert_array_equal(tiles(panel.views[0], 1, 32), to_uint8(picture))
 
 
@@ -342,7 +342,7 @@ def test_canvas_slider_moves_the_canvas_of_each(G):
                               num_layers=6, margin_size=4)  # fmt: skip
     G3 = config.build(np.random.default_rng(0))
     panel = show.canvas_slider({"2": G, "3": G3}, "1, 2")
-    of_2, of_3, moved_3 = panel.views[0], panel.views[3], panel.views[4]
+    of_2, of_3, _, moved_3, *_ = panel.views
     still = tiles(of_3, 2, 32)
     np.testing.assert_array_equal(still, to_uint8(G3(z_of(G3, 1, 2), truncation_psi=0.7)))
     assert "2 exactly; 3 exactly" in panel.text.value
@@ -368,8 +368,8 @@ def test_canvas_slider_says_in_decibels_which_one_follows(G):
     G3 = minigan.load("portraits32-2021")
     text = show.canvas_slider({"two": G, "three": G3}, "1-3", x=0.25).text.value
     two, three = (float(re.search(name + r" ([\d.]+) dB", text)[1]) for name in ("two", "three"))
-    z = [z_of(network, 1, 2, 3) for network in (G, G3)]
-    for network, z, said in zip((G, G3), z, (two, three), strict=True):
+    for network, said in ((G, two), (G3, three)):
+        z = z_of(network, 1, 2, 3)
         x = network(z, truncation_psi=0.7)
         matrix = canvas.canvas(0.25, 0, 0, 1)
         y = equivariance.transformed(network, matrix)(z, truncation_psi=0.7)
@@ -378,7 +378,9 @@ def test_canvas_slider_says_in_decibels_which_one_follows(G):
     assert three > two + 3
 
 
-@pytest.mark.parametrize("x, y, angle, zoom", [(0.25, -0.125, 0, 1), (0, 0, 90, 1), (0, 0.25, 180, 1)])
+@pytest.mark.parametrize(
+    "x, y, angle, zoom", [(0.25, -0.125, 0, 1), (0, 0, 90, 1), (0, 0.25, 180, 1)]
+)
 def test_what_is_expected_of_a_picture_is_exact_where_pixels_meet_pixels(x, y, angle, zoom):
     picture = np.random.default_rng(0).standard_normal((1, 3, 16, 16))
     expected = np.rot90(picture, angle // 90, axes=(2, 3))
@@ -438,7 +440,9 @@ def find(image, page):
     return [(y, x) for y, x in corners if (page[y : y + h, x : x + w] == image).all()]
 
 
-@pytest.mark.parametrize("side, scale, seen", [(32, 2, 96), (32, 5, 160), (64, 2, 128), (40, 3, 120)])
+@pytest.mark.parametrize(
+    "side, scale, seen", [(32, 2, 96), (32, 5, 160), (64, 2, 128), (40, 3, 120)]
+)
 def test_static_pictures_are_magnified_by_a_whole_number_and_seen_at_96_pixels(side, scale, seen):
     x = np.random.default_rng(0).uniform(-1, 1, (9, 3, side, side))
     picture = show.images({"a": x, "b": x[::-1]}, "They wrap", "Nine random pictures, twice",
@@ -558,7 +562,7 @@ def test_a_saved_notebook_has_the_pictures_as_they_were(G):
     np.testing.assert_array_equal(still, first.repeat(3, axis=0).repeat(3, axis=1))
     assert f"width: {still.shape[1]}px" in page and "pixelated" not in page
     assert "Run this cell" in page and "<b>Move the canvas, not the picture</b>" in page
-    assert 'alt="pictures: its canvas moved, 2 seeds"' in page and "shifted by 0.00" in page
+    assert 'alt="its canvas moved, 2 seeds"' in page and "shifted by 0.00" in page
 
 
 def test_a_saved_direction_shows_both_ends(G):

@@ -44,6 +44,8 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
     check.within("canvas_slider", "psi", psi, -1, 1.5)
     check.within("canvas_slider", "x", x, -_LONGEST, _LONGEST)
 
+    labels = [f"{name}: {line}" if name else line for line in _LINES for name in networks]
+
     @functools.lru_cache(8)
     def unmoved(name, text, psi):
         z = live.latents(networks[name], live.seeds("seeds", text, 8))
@@ -51,19 +53,22 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
         return ws, networks[name].synthesis(ws)
 
     def draw(x, y, angle, zoom, psi, seeds):
-        matrix, frames, follow = canvas(x, y, angle, zoom), [], []
+        matrix, lines, follow = canvas(x, y, angle, zoom), [], []
         for name, network in networks.items():
             ws, before = unmoved(name, seeds, psi)
             after = equivariance.transformed(network, matrix).synthesis(ws)
             expected, known = moved(before, matrix)
             off = np.abs(after - expected)
-            follow.append(f"{name or 'the picture'} {_decibels(off[:, :, known])}")
+            follow.append(f"{name or 'It follows at'} {_decibels(off[:, :, known])}")
             error = np.where(known, 2 * off.mean(axis=1, keepdims=True) - 1, _UNKNOWN)
             if before.shape[1] == 4:  # opaque
                 error = np.concatenate([error.repeat(3, axis=1), np.ones_like(error)], axis=1)
-            for what, pictures in zip(_LINES, (after, expected, error), strict=True):
-                alt = f"{name or 'pictures'}: {what}, {len(ws)} seeds"
-                frames.append(live.pictures(pictures, len(pictures), alt))
+            lines.append((after, expected, error))
+        rows = [pictures for line in zip(*lines, strict=True) for pictures in line]
+        frames = [
+            live.pictures(pictures, len(pictures), f"{label}, {len(pictures)} seeds")
+            for label, pictures in zip(labels, rows, strict=True)
+        ]
         shift = f"shifted by {x:.2f}, {y:.2f} of its width, turned by {angle:g}°, zoom {zoom:.2f}"
         return live.Seen(frames, f"The canvas is {shift}. Does the picture follow? "
                                  f"{'; '.join(follow)} (20 dB: off by a tenth of the range, "
@@ -71,19 +76,20 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
 
     def arrange(views):
         rows = []
-        labels = [(name, what) for name in networks for what in _LINES]
-        for (name, what), view in zip(labels, views, strict=True):
-            first = f"<b>{html.escape(name)}</b><br>" if name and what == _LINES[0] else ""
-            label = ipywidgets.HTML(first + what, layout=ipywidgets.Layout(width="120px"))
+        beside = 140 + 99 * len(live.seeds("seeds", seeds, 8))  # else the label stands above
+        width = f"clamp(120px, ({beside}px - 100cqw) * 1000, 100cqw)"
+        for label, view in zip(labels, views, strict=True):
+            words = f'<div style="line-height: 16px">{html.escape(label)}</div>'
+            label = ipywidgets.HTML(words, layout=ipywidgets.Layout(width=width))
             rows.append(ipywidgets.Box([label, view], layout=ipywidgets.Layout(
                 flex_flow="row wrap", align_items="center")))  # fmt: skip
         return ipywidgets.VBox(rows)
 
     controls = {
-        "x": live.Slider("right", x, -_LONGEST, _LONGEST, 0.01, ticks=[(0.0, "")]),
-        "y": live.Slider("down", 0.0, -_LONGEST, _LONGEST, 0.01, ticks=[(0.0, "")]),
-        "angle": live.Slider("turn (°)", 0, -180, 180, 1, ticks=[(0, "")]),
-        "zoom": live.Slider("zoom", 1.0, 0.5, 2.0, 0.02, ticks=[(1.0, "")]),
+        "x": live.Slider("right", x, -_LONGEST, _LONGEST, 0.01),
+        "y": live.Slider("down", 0.0, -_LONGEST, _LONGEST, 0.01),
+        "angle": live.Slider("turn (°)", 0, -180, 180, 1),
+        "zoom": live.Slider("zoom", 1.0, 0.5, 2.0, 0.02),
         "psi": live.psi_control(psi), "seeds": live.field("seeds", seeds),
     }  # fmt: skip
 

@@ -19,7 +19,7 @@ from minigan.show import live, svg
 
 _DRAWS = 16
 _TIMES = 8  # differences are shown so many times as large
-_MODES = {"off": "off", "const": "const", "drawn anew": "resample"}
+_MODES = {"off": "off", "const": "const", "anew": "resample"}
 
 
 def noise_lab(G, seed=0, mode="resample"):
@@ -37,7 +37,7 @@ def noise_lab(G, seed=0, mode="resample"):
     at = {}  # each resolution: the names of its buffers
     for name in names:
         const = G.buffers[name]
-        at.setdefault(f"{const.shape[-1]}{'²' if const.ndim == 2 else ''}", []).append(name)
+        at.setdefault(f"{const.shape[-1]}{'²' * (const.ndim - 1)}", []).append(name)
     rng = np.random.default_rng(0)
 
     def once(ws, modes):
@@ -56,22 +56,24 @@ def noise_lab(G, seed=0, mode="resample"):
         anew = [size for size, chosen in modes.items() if chosen == "resample"]
         if anew:
             x = np.concatenate([once(ws, modes) for _ in range(_DRAWS)])
-            other, of = x.mean(axis=0, keepdims=True), "the mean"
-            change, what = x.std(axis=0).mean(axis=0), f"σ over {_DRAWS} draws"
-            which = [name.split(".")[-3:-1] for size in anew for name in at[size]]
-            where = (f"all {len(names)} layers" if len(anew) == len(at)
-                     else f"{', '.join(anew)} ({', '.join(map('.'.join, which))})")  # fmt: skip
-            text = (f"Drawn anew in {where}: over {_DRAWS} draws a pixel's standard deviation σ is "
-                    f"{change.mean():.4f} on average, {change.max():.4f} where it is largest.")
+            other, change = x.mean(axis=0, keepdims=True), x.std(axis=0).mean(axis=0)
+            captions = ["one draw", "draw − mean", f"σ over {_DRAWS} draws"]
+            which = [".".join(name.split(".")[-3:-1]) for size in anew for name in at[size]]
+            where = (f"all {len(names)} layers" if len(which) == len(names)
+                     else f"{', '.join(anew)} ({', '.join(which)})")  # fmt: skip
+            text = (
+                f"Drawn anew in {where}: over {_DRAWS} draws a pixel's standard deviation σ is "
+                f"{change.mean():.4f} on average, {change.max():.4f} where it is largest."
+            )
         else:
             off = set(modes.values()) == {"off"}
-            x, other = once(ws, modes), once(ws, dict.fromkeys(at, "const" if off else "off"))
-            of = "const" if off else "off"
-            change, what = np.abs(x - other).mean(axis=(0, 1)), f"size of picture − {of}"
+            of, words = ("const", "its stored noise, const,") if off else ("off", "all noise off")
+            x, other = once(ws, modes), once(ws, dict.fromkeys(at, of))
+            change = np.abs(x - other).mean(axis=(0, 1))
+            captions = ["picture", f"picture − {of}", f"|picture − {of}|"]
             text = ("No noise is drawn anew, so every draw gives the same picture. From the one "
-                    f"with the noise {of} everywhere it differs by {change.mean():.4f} on average, "
+                    f"with {words} it differs by {change.mean():.4f} on average, "
                     f"{change.max():.4f} where most.")  # fmt: skip
-        captions = ["one draw" if anew else "picture", f"picture − {of}, ×{_TIMES}", what]
         return live.Seen(_compared(x[:1], x[:1] - other, change, captions), text)
 
     controls = {"seed": live.field("seed", seed), "psi": live.psi_control(1.0)}
@@ -82,20 +84,27 @@ def noise_lab(G, seed=0, mode="resample"):
         for size in at
     }  # fmt: skip
 
-    def everywhere(chosen):
-        def act():
-            for control in each.values():
-                control.value = chosen
+    def switch(chosen):
+        for control in each.values():
+            control.value = chosen
 
-        return act
+    buttons = {
+        f"all {words}": functools.partial(switch, chosen) for words, chosen in _MODES.items()
+    }
+    panel = live.Live(
+        "What the noise does", controls | each, draw, {"draw again": lambda: None} | buttons,
+        _under_the_last, invite="switch the noise of each resolution off, or draw it anew",
+    )  # fmt: skip
+    again, *switches = panel.buttons.values()
+    panel.row.children = [*controls.values(), again, ipywidgets.HBox(list(each.values())),
+                          ipywidgets.HBox(switches)]  # fmt: skip
+    return panel
 
-    buttons = {f"all {words}": everywhere(chosen) for words, chosen in _MODES.items()}
-    return live.Live("What the noise does", controls | each, draw,
-                     {"draw again": lambda: None} | buttons, _column,
-                     invite="switch the noise of each resolution off, on, or draw it anew")  # fmt: skip
 
-
-def _column(views):
+def _under_the_last(views):
+    """The key to the colours under the last of three tiles, where they stand side by side."""
+    if len(views[0].names) == 3:
+        views[1].layout.margin = "0 0 0 min(396px, 100cqw - 200px)"
     return ipywidgets.VBox(views)
 
 
@@ -105,10 +114,11 @@ def _compared(picture, difference, change, captions):
     top = max(float(change.max()), 1e-6)
     alt = f"{captions[0]}; {captions[1]}; {captions[2]}, from 0 to {top:.4f}"
     if picture.ndim == 3:
-        p = svg.Plot(captions[2], (0, len(change) - 1), (0, 1.1 * top), "place", "")
+        p = svg.Plot(captions[2], (0, len(change) - 1), (0, 1.1 * top), "place", "", (260, 180))
         p.line(np.arange(len(change)), change, "noise")
-        both = np.concatenate([picture, _TIMES * difference])
+        both = np.concatenate([picture, difference])
         return [live.pictures(both, 2, alt, names=captions[:2]), live.plot(p, alt)]
+    captions[1] += f", ×{_TIMES} (grey: 0)"
     difference = np.clip(_TIMES * difference, -1, 1)
     difference[:, 3:] = 1  # opaque
     parts = [picture, difference, _coloured("magma", change[None] / top)]
@@ -117,7 +127,7 @@ def _compared(picture, difference, change, captions):
         np.concatenate([x, np.ones_like(x[:, :1])], axis=1) if x.shape[1] < channels else x
         for x in (x.repeat(3, axis=1) if x.shape[1] == 1 else x for x in parts)
     ]
-    bar = _bar("magma", f"{captions[2]}: 0 to {top:.4f}", 192)
+    bar = _bar("magma", f"0 to {top:.4f}", 192)
     return [live.pictures(np.concatenate(whole), 3, alt, 192, captions), bar]
 
 
@@ -165,7 +175,7 @@ def layer_browser(G, seed=0):
         times = max(1, (48 if side <= 16 else 64) // side)
         columns = min(c, 400 // (times * side + 2))
         some = y[: columns**2]
-        scale = float(np.abs(some).max()) or 1.0
+        scale = float(np.quantile(np.abs(some), 0.995)) or 1.0  # what sticks out saturates
         size = np.abs(y)
         ratio = np.median(size.max(axis=(1, 2)) / np.maximum(np.median(size, axis=(1, 2)), 1e-9))
         text = (
@@ -175,12 +185,12 @@ def layer_browser(G, seed=0):
         )
         alt = f"{len(some)} maps of {names[layer]}, {side} × {side}: blue below 0, red above"
         tiles = _apart(_coloured("coolwarm", 0.5 + 0.5 * some / scale), columns, times, alt)
-        bar = _bar("coolwarm", f"−{scale:.2f}, blue · 0, grey · {scale:.2f}, red", 398)
+        bar = _bar("coolwarm", f"≤ −{scale:.2f} · 0 grey · ≥ {scale:.2f}", 180)
         comes = live.pictures(picture, 1, "The picture that comes of it", 160)
-        return live.Seen([comes, _spectrum(y, names[layer]), tiles, bar], text)
+        return live.Seen([comes, bar, _spectrum(y, names[layer]), tiles], text)
 
     def arrange(views):
-        columns = [ipywidgets.VBox(views[:2]), ipywidgets.VBox(views[2:])]
+        columns = [ipywidgets.VBox(views[:3]), views[3]]
         return ipywidgets.Box(columns, layout=ipywidgets.Layout(flex_flow="row wrap"))
 
     convolutions = [name for name in names if not name.endswith(("torgb", "input"))]

@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   let timer;
-  el.classList.add("minigan-player");
+  Object.assign(el.style, { display: "flex", gap: "4px", marginRight: "8px" });
   // JupyterLab's one-letter commands are for cells, not for what is pressed here
   el.dataset.lmSuppressShortcuts = "true";
 

@@ -66,8 +66,8 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         for stack in stacks:
             ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
-        return ipywidgets.VBox([ipywidgets.Box([player, slider, link], layout=row),
-                                ipywidgets.Box(stacks, layout=row)])  # fmt: skip
+        return ipywidgets.VBox([ipywidgets.Box(children, layout=row)
+                                for children in ([player, slider], stacks)])  # fmt: skip
 
     def save(kind, write):
         path = pathlib.Path(folder, f"walk.{kind}")
@@ -93,6 +93,8 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         arrange, still=still, invite="play both walks, or drag through them",
     )  # fmt: skip
     panel.buttons[mp4].disabled = "needs" in mp4
+    panel.row.children = list(panel.controls.values())
+    panel.shown.children += (ipywidgets.HBox([*panel.buttons.values(), link]),)
     return panel
 
 
@@ -119,8 +121,8 @@ def _paths(G, z, frames, psi):
 def _steps(steps):
     """Frames of how far each step moves the picture, one for each place of the playhead."""
     top = 1.15 * max(max(s.max() for s in steps), 1e-6)
-    p = svg.Plot("How far each step moves the picture", (0, len(steps[0])), (0, top), "frame",
-                 "root mean square")  # fmt: skip
+    p = svg.Plot("Change per frame", (0, len(steps[0])), (0, top), "frame",
+                 "root mean square", (190, 212))  # fmt: skip
     for s, colour, dash in zip(steps, ("concat_z", "w"), ("4 3", ""), strict=True):
         p.line(np.arange(1, len(s) + 1), s, colour, dash=dash)
     for s, name in zip(steps, "zw", strict=True):
