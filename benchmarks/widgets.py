@@ -20,7 +20,7 @@ from tests.jupyter import Chromium, Lab
 KEY = """async ([key, number]) => {
   const live = document.querySelectorAll('.minigan-live')[number];
   const shown = () => Array.from(live.querySelectorAll('img')).find(e => e.offsetParent);
-  const handle = Array.from(live.querySelectorAll('.noUi-handle')).at(number ? -1 : 0);
+  const handle = Array.from(live.querySelectorAll('[type=range]')).at(number ? -1 : 0);
   const before = shown().src;
   await new Promise(r => setTimeout(r, 100));
   const begun = performance.now();
@@ -40,7 +40,7 @@ KEY = """async ([key, number]) => {
 def message_to_bytes(G, n):
     """Milliseconds of each of 120 slider messages, n pictures drawn."""
     panel = show.psi_slider(G, f"0-{n - 1}")
-    slider, took = panel.controls["psi"].slider, []
+    slider, took = panel.controls["psi"], []
     for i in range(120):
         begun = time.perf_counter()
         slider.set_state({"value": -1 + 2.5 * (i % 50) / 49})

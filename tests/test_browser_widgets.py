@@ -41,7 +41,7 @@ def opened(lab, browser):
 @pytest.mark.parametrize("name", WIDGETS)
 def test_each_moves_by_keyboard_and_by_mouse(opened, name):
     notebook = opened(name, WIDGETS[name])
-    handle = notebook.page.locator(".minigan-live .noUi-handle").first
+    handle = notebook.page.locator(".minigan-live [type=range]").first
     key = "ArrowRight" if name == "latent_walk" else "ArrowLeft"
     notebook.changes(lambda: notebook.press(handle, key))
     notebook.changes(lambda: notebook.drag(handle, -60))
@@ -53,7 +53,7 @@ def test_each_moves_by_keyboard_and_by_mouse(opened, name):
         outside = notebook.page.locator(".minigan-live").evaluate(
             """live => {
               const edge = live.closest('.jp-OutputArea-output').getBoundingClientRect().right;
-              return Array.from(live.querySelectorAll('img, input, button, .noUi-target'))
+              return Array.from(live.querySelectorAll('img, input, button, .minigan-track'))
                 .map(el => [el.className, el.getBoundingClientRect().right - edge])
                 .filter(([name, beyond]) => beyond > 0.5);
             }"""
@@ -64,7 +64,7 @@ def test_each_moves_by_keyboard_and_by_mouse(opened, name):
 
 def test_at_psi_0_all_samples_are_equal(opened):
     notebook = opened("psi_0", WIDGETS["psi_slider"])
-    handle = notebook.page.locator(".minigan-live .noUi-handle").first
+    handle = notebook.page.locator(".minigan-live [type=range]").first
     assert "ψ = 1.00 in all layers" in notebook.text()
     notebook.press(handle, "ArrowLeft", 20)
     notebook.until(
@@ -81,7 +81,7 @@ def test_at_psi_0_all_samples_are_equal(opened):
 
 def test_a_fast_drag_does_not_queue_up(opened):
     notebook = opened("fast", WIDGETS["psi_slider"].replace("G)", "G, '0-15')"))
-    handle = notebook.page.locator(".minigan-live .noUi-handle").first
+    handle = notebook.page.locator(".minigan-live [type=range]").first
     for _ in range(3):
         notebook.press(handle, "ArrowLeft", 40)
         notebook.press(handle, "ArrowRight", 40)
@@ -94,11 +94,11 @@ def test_a_fast_drag_does_not_queue_up(opened):
 def test_controls_have_names_for_who_hears(opened):
     notebook = opened("names", WIDGETS["psi_slider"], WIDGETS["style_mixer"], WIDGETS["noise_lab"])
     find = notebook.page.get_by_role
-    for role, name in [("spinbutton", "ψ (psi)"), ("spinbutton", "cutoff"), ("textbox", "seeds"),
+    for role, name in [("spinbutton", "ψ (psi)"), ("slider", "which layers listen"), ("textbox", "seeds"),
                        ("textbox", "rows"), ("checkbox", "layer 3 · 16²"), ("spinbutton", "crossover"),
                        ("button", "middle (layers 3–4)"), ("combobox", "b8.conv0"),
-                       ("button", "draw the noise again"), ("img", "6 generated pictures at ψ = 1.00"),
-                       ("img", "Variety against ψ, now at ψ = 1.00")]:  # fmt: skip
+                       ("button", "draw the noise again"), ("group", "6 generated pictures at ψ = 1.00"),
+                       ("img", "seed 3"), ("slider", "ψ (psi)"), ("slider", "crossover")]:  # fmt: skip
         found = find(role, name=name, exact=True).first
         assert found.count() == 1, (role, name)
     field = find("spinbutton", name="ψ (psi)").first
@@ -119,7 +119,7 @@ def test_mistakes_are_answered_and_nothing_hangs(opened):
     field.select_text()
     page.keyboard.type("abc")
     page.keyboard.press("Enter")
-    handle = page.locator(".minigan-live .noUi-handle").first
+    handle = page.locator(".minigan-live [type=range]").first
     notebook.press(handle, "ArrowLeft")  # still with the mistake in seeds, so still in words
     notebook.changes(lambda: (seeds.fill("3"), seeds.press("Enter")))
     assert page.get_by_role("alert").count() == 0
@@ -132,11 +132,9 @@ def test_a_dead_kernel_says_so_and_a_stack_goes_on(opened, lab):
     said = "el => getComputedStyle(el, '::after').content"
     live = notebook.page.locator(".minigan-live")
     notebook.until(lambda: "The kernel is gone" in live.first.evaluate(said), "it says so", 10)
-    handle = live.first.locator(".noUi-handle").first
+    handle = live.first.locator("[type=range]").first
     notebook.press(handle, "ArrowLeft", 3)
-    frame = live.nth(1).locator(
-        ".widget-play ~ * .noUi-handle, .jupyter-widget-play ~ * .noUi-handle"
-    )
+    frame = live.nth(1).get_by_role("slider", name="frame")
     before = live.nth(1).locator("img:visible").first.get_attribute("src")
     notebook.press(frame.first, "ArrowRight", 3)
     notebook.until(
@@ -168,3 +166,120 @@ def test_style_mixing_is_right(opened):
     for row in range(1, 4):  # with no layer from above, each row is the picture on its left
         assert np.abs(none[5 * row : 5 * row + 5] - none[5 * row]).max() <= 1
     assert np.abs(fine[6] - none[6]).max() > 5
+
+
+def test_letters_typed_at_a_control_are_no_commands(opened):
+    notebook = opened("letters", WIDGETS["psi_slider"])
+    page, find = notebook.page, notebook.page.get_by_role
+    state = """() => {
+      const book = window.jupyterapp.shell.currentWidget.content;
+      return [book.model.cells.length, book.activeCellIndex, book.mode];
+    }"""
+    page.locator(".jp-InputPrompt").nth(1).click()  # command mode, where letters are commands
+    before = page.evaluate(state)
+    for control in (
+        find("slider", name="ψ (psi)"),
+        find("slider", name="which layers listen"),
+        find("button", name="new faces"),
+    ):
+        control.focus()
+        for key in ("b", "j", "Shift+M", "Escape"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(200)
+        assert page.evaluate(state) == before
+        assert control.evaluate("el => el === document.activeElement")
+    page.keyboard.press("Shift+Enter")
+    notebook.until(lambda: page.evaluate(state)[0] == before[0] + 1, "a cell still runs")
+    page.get_by_role("slider", name="ψ (psi)").focus()
+    page.locator(".jp-InputPrompt").nth(1).click()
+    page.keyboard.press("b")  # outside they are commands
+    notebook.until(lambda: page.evaluate(state)[0] == before[0] + 2, "a cell is inserted")
+
+
+def test_a_slider_by_keys_by_hand_and_in_words(opened):
+    notebook = opened("slider", WIDGETS["psi_slider"])
+    page = notebook.page
+    handle = page.get_by_role("slider", name="ψ (psi)")
+    said = lambda: handle.get_attribute("aria-valuetext")  # noqa: E731
+    assert said() == "1.00, as trained"
+    for key, words in [("PageDown", "0.75, every w at 0.75 of its"), ("Home", "-1.00, opposite"),
+                       ("ArrowRight", "-0.95, every w"), ("End", "1.50, too far")]:  # fmt: skip
+        notebook.press(handle, key)
+        assert said().startswith(words)
+        number = words.split(",")[0]
+        notebook.until(lambda: f"ψ = {number} " in notebook.text(), f"{key} is drawn")  # noqa: B023
+    heard = page.get_by_role("status")
+    assert "ψ = 1.50" not in heard.inner_text()  # not before the thumb has rested
+    notebook.until(lambda: "ψ = 1.50" in heard.inner_text(), "it is announced")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 8 + 0.41 * (box["width"] - 16), box["y"] + 10, steps=5)
+    page.mouse.up()
+    assert said() == "0.00, average w̄"  # 0.02 beside it
+    field = page.get_by_role("spinbutton", name="ψ (psi)")
+    field.fill("0.333")
+    field.press("Enter")
+    notebook.until(lambda: "ψ = 0.33 " in notebook.text(), "a number between the steps")
+    field.hover()
+    page.mouse.wheel(0, 100)
+    page.wait_for_timeout(300)
+    assert field.input_value() == "0.333" and said().startswith("0.33,")
+    assert not notebook.errors
+
+
+@pytest.mark.parametrize("width, height", [(1280, 900), (800, 700)])
+def test_psi_fits_one_screen_by_whole_pixels(opened, width, height):
+    notebook = opened(f"fits_{width}", WIDGETS["psi_slider"], width=width, height=height)
+    page = notebook.page
+    if width == 800:
+        page.keyboard.press("Control+b")  # the file browser takes half of so small a window
+        page.wait_for_timeout(500)
+    panel = page.locator(".minigan-live")
+    panel.evaluate("el => el.scrollIntoView()")
+    top, bottom = panel.evaluate(
+        """el => {
+          const inside = el.getBoundingClientRect();
+          const room = el.closest('.jp-WindowedPanel-outer').getBoundingClientRect();
+          return [inside.top - room.top, room.bottom - inside.bottom];
+        }"""
+    )
+    assert min(top, bottom) > -1
+    shown = panel.locator(".minigan-tiles img").evaluate_all(
+        """all => all.map(el => {
+          const box = el.getBoundingClientRect();
+          return [box.width / el.naturalWidth, box.height / el.naturalHeight * all.length];
+        })"""
+    )
+    assert len(shown) == 6 and all(times == [4, 4] for times in shown)
+
+
+def contrast(a, b):
+    """WCAG's, of two colours such as "rgb(1, 2, 3)"."""
+    light = []
+    for colour in (a, b):
+        c = np.array(colour[colour.index("(") + 1 : -1].split(",")[:3], float) / 255
+        c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        light.append(c @ [0.2126, 0.7152, 0.0722] + 0.05)
+    return max(light) / min(light)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_a_mistake_can_be_read_in_both_themes(opened, theme):
+    notebook = opened(theme.split()[1], WIDGETS["psi_slider"], height=700)
+    page = notebook.page
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
+                  theme)  # fmt: skip
+    page.wait_for_timeout(1000)
+    seeds = page.get_by_role("textbox", name="seeds")
+    seeds.fill("abc")
+    seeds.press("Enter")
+    alert = page.get_by_role("alert")
+    alert.wait_for(timeout=2000)
+    assert alert.inner_text().startswith("seeds: 'abc'; expected")
+    assert alert.bounding_box()["y"] < page.locator(".minigan-tiles").bounding_box()["y"]
+    colour = "(el, which) => getComputedStyle(el)[which]"
+    around = page.locator(".jp-Notebook").evaluate(colour, "backgroundColor")
+    assert contrast(alert.evaluate(colour, "color"), around) > 4.5
+    marked = page.locator(".minigan-error")
+    assert marked.count() == 1 and marked.evaluate(colour, "borderLeftWidth") == "3px"

@@ -58,7 +58,7 @@ def test_psi_slider_shows_what_the_generator_gives(G):
     expected = G(z_of(G, 3, 5, 6), truncation_psi=0.35, truncation_cutoff=2)
     np.testing.assert_array_equal(tiles(panel.views[0], 3, 32), to_uint8(expected))
     assert "ψ = 0.35 in layers 0–1 of 8" in panel.text.value
-    assert "0.35" in panel.views[0].tooltip
+    assert "0.35" in panel.views[0].alt
 
 
 def test_at_psi_0_all_pictures_are_the_average_one(G):

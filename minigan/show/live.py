@@ -97,7 +97,7 @@ def pictures(
     NaN, as between the pictures of a grid, is transparent.
     """
     names = tuple(names or ())
-    columns = 1 if names else columns
+    columns, times = 1 if names else columns, max(1, round(side / x.shape[-1]))
     if x.ndim == 3:
         data, width = svg.signals(x, columns)
         return Frame(data, alt, width, "svg+xml", names)
@@ -112,8 +112,7 @@ def pictures(
         opacity = np.where(seen > 0, x[:, 3:], seen) if x.shape[1] == 4 else seen
         colours = np.nan_to_num(x[:, :3].repeat(3 if x.shape[1] == 1 else 1, axis=1), nan=1)
         pixels = grid(np.concatenate([colours, opacity], axis=1), columns)
-    own = pixels.shape[1]
-    return Frame(png(pixels), alt, own * max(1, round(side * columns / own)), names=names)
+    return Frame(png(pixels), alt, times * pixels.shape[1], names=names)
 
 
 def png(pixels: np.ndarray, level: int = 1) -> bytes:
@@ -184,7 +183,7 @@ class Live(ipywidgets.VBox):
     def _show(self, seen):
         for view, frame in zip(self.views, seen.frames, strict=True):
             with view.hold_sync():
-                view.format, view.value, view.tooltip = frame.format, frame.data, frame.alt
+                view.format, view.value = frame.format, frame.data
                 view.show(frame)
         self.text.value = seen.text
 
@@ -257,6 +256,7 @@ class Picture(ipywidgets.Image):
 
     def show(self, frame: Frame):
         """Pixels as large as fits by a whole number, at most as the frame asks."""
+        self.tooltip = frame.alt
         if frame.format == "png":
             own = frame.own_width
             self.add_class("minigan-pixels")
@@ -275,10 +275,11 @@ def psi_control(value):
     return Number("ψ (psi)", float(value), -1.0, 1.5, 0.05)
 
 
-def field(name, value):
+def field(name: str, value: object) -> ipywidgets.Text:
     """A field for seeds; it counts when Enter is pressed or the field is left."""
     return ipywidgets.Text(str(value), description=name, continuous_update=False,
-                           layout=ipywidgets.Layout(width="220px"))  # fmt: skip
+                           style={"description_width": "auto"},
+                           layout=ipywidgets.Layout(width="150px"))  # fmt: skip
 
 
 # ---- what the widgets ask at the door ------------------------------------------------------------

@@ -7,6 +7,18 @@ const make = (name, className, ...children) => {
   return el;
 };
 
+// Where a key leads from value; undefined if it is none that a slider has.
+const after = (event, value, step, low, high) => {
+  if (event.ctrlKey || event.altKey || event.metaKey) return undefined;
+  const large = step * Math.max(1, Math.round((high - low) / step / 10));
+  const to = {
+    ArrowLeft: value - step, ArrowDown: value - step, ArrowRight: value + step,
+    ArrowUp: value + step, PageDown: value - large, PageUp: value + large, Home: low, End: high,
+  }[event.key];
+  if (to !== undefined) event.preventDefault();
+  return to;
+};
+
 function slider(model, el) {
   const get = (key) => model.get(key);
   const [low, high, step, ticks] = ["low", "high", "step", "ticks"].map(get);
@@ -28,8 +40,8 @@ function slider(model, el) {
     tick.onclick = () => set(x);
     track.append(tick);
   }
-  track.classList.toggle("minigan-ticked", ticks.length > 0);
   el.classList.add("minigan-slider");
+  el.classList.toggle("minigan-ticked", ticks.length > 0);
   el.append(make("label", "", get("name"), " ", typed), track);
 
   const set = (value) => {
@@ -74,20 +86,49 @@ function slider(model, el) {
     const near = ticks.find(([x]) => Math.abs(x - value) < 0.015 * (high - low));
     set(dragged && near ? near[0] : value);
   };
-  const large = Math.max(1, Math.round((high - low) / step / 10));
-  const steps = {
-    ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -large, PageUp: large,
-    Home: -Infinity, End: Infinity,
-  };
   range.onkeydown = (event) => {
-    if (!(event.key in steps) || event.ctrlKey || event.altKey || event.metaKey) return;
-    event.preventDefault();
-    const by = steps[event.key];
-    set(Number.isFinite(by) ? get("value") + by * step : by < 0 ? low : high);
+    const to = after(event, get("value"), step, low, high);
+    if (to !== undefined) set(to);
   };
   typed.onchange = () => set(typed.value === "" ? NaN : Number(typed.value));
+  typed.onkeydown = ({ key }) => { if (key === "Enter") typed.onchange(); };
   typed.onwheel = () => typed.blur(); // so the page scrolls, and the number stays
   model.on("change:value change:curve change:caption", show);
+  show();
+}
+
+function steps(model, el) {
+  const chips = [];
+  el.classList.add("minigan-steps");
+  el.append(model.get("name"), ":");
+  for (const [words, labels] of model.get("groups")) {
+    const group = make("span", "", words);
+    for (const label of labels) {
+      const i = chips.push(make("b", "", label)) - 1;
+      chips[i].onclick = () => set(model.get("value") === i + 1 ? i : i + 1);
+      group.append(chips[i]);
+    }
+    el.append(" ", group);
+  }
+  const n = chips.length;
+  Object.assign(el, {
+    role: "slider", tabIndex: 0, ariaLabel: model.get("name"), ariaValueMin: 0, ariaValueMax: n,
+  });
+  const set = (value) => {
+    model.set("value", Math.min(n, Math.max(0, value)));
+    model.save_changes();
+  };
+  const show = () => {
+    const value = model.get("value");
+    chips.forEach((chip, i) => chip.classList.toggle("minigan-on", i < value));
+    el.ariaValueNow = value;
+    el.ariaValueText = value ? `the first ${value} of ${n}` : "none";
+  };
+  el.onkeydown = (event) => {
+    const to = after(event, model.get("value"), 1, 0, n);
+    if (to !== undefined) set(to);
+  };
+  model.on("change:value", show);
   show();
 }
 
@@ -113,7 +154,7 @@ function tiles(model, el) {
       img.style.objectPosition = `0 ${(100 * i) / Math.max(1, names.length - 1)}%`;
       caption.textContent = name;
     });
-    el.ariaLabel = model.get("tooltip");
+    el.ariaLabel = model.get("alt");
     if (old) setTimeout(() => URL.revokeObjectURL(old), 1000);
   };
   model.on("change", draw);
@@ -126,6 +167,7 @@ function sentence(model, el) {
   let timer;
   seen.ariaHidden = "true"; // it changes with each step of a drag; `heard` waits for the last
   heard.role = "status";
+  el.classList.add("minigan-sentence");
   el.append(seen, heard);
   const show = () => {
     seen.textContent = model.get("value");
@@ -134,15 +176,26 @@ function sentence(model, el) {
   };
   model.on("change:value", show);
   show();
+  const root = () => el.closest(".minigan-live");
   let waiting = requestAnimationFrame(function look() {
-    const root = el.closest(".minigan-live");
-    if (!root) { waiting = requestAnimationFrame(look); return; }
-    // Lumino asks the focused element before those around it.
-    root.addEventListener("focusin", ({ target }) =>
-      target.setAttribute("data-lm-suppress-shortcuts", "true"));
+    if (!root()) { waiting = requestAnimationFrame(look); return; }
+    // Keys at a control are the control's: `b` would insert a cell.  Shift+Enter still runs one.
+    root().addEventListener("keydown", (event) => {
+      const { key, shiftKey, ctrlKey, altKey, metaKey } = event;
+      if (!(ctrlKey || altKey || metaKey || (shiftKey && key.length > 1))) event.stopPropagation();
+    });
   });
-  return () => cancelAnimationFrame(waiting);
+  // A click elsewhere in the cell would leave the focus here, and the keys with it.
+  const leave = ({ target }) => {
+    if (root()?.contains(document.activeElement) && !root().contains(target))
+      document.activeElement.blur();
+  };
+  document.addEventListener("pointerdown", leave, true);
+  return () => {
+    cancelAnimationFrame(waiting);
+    document.removeEventListener("pointerdown", leave, true);
+  };
 }
 
-const parts = { slider, tiles, sentence };
+const parts = { slider, steps, tiles, sentence };
 export default { render: ({ model, el }) => parts[model.get("part")](model, el) };

@@ -1,10 +1,11 @@
 """The parts of a widget that ipywidgets cannot give: parts.js draws them in the browser.
 
 Slider: a handle with a name and a spoken value; Tiles: pictures that wrap and carry their names;
-Sentence: words that are announced when the controls rest.
+Sentence: words that are announced when the controls rest; Steps: the first so many of a row.
 """
 
 import pathlib
+from collections.abc import Sequence
 
 import anywidget
 import traitlets
@@ -32,11 +33,14 @@ class Slider(Part):
     whole = traitlets.Bool().tag(sync=True)
     width = traitlets.Unicode().tag(sync=True)
     ticks = traitlets.List().tag(sync=True)
-    curve = traitlets.List(None, allow_none=True).tag(sync=True)
+    curve = traitlets.Any().tag(sync=True)
     caption = traitlets.Unicode().tag(sync=True)
     spoken = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, name, value, low, high, step, width="200px", ticks=(), spoken="{}"):
+    def __init__(
+        self, name: str, value: float, low: float, high: float, step: float, width: str = "200px",
+        ticks: Sequence[tuple[float, str]] = (), spoken: str = "{}",
+    ):  # fmt: skip
         super().__init__(
             part="slider", name=name, value=value, low=low, high=high, step=step, width=width,
             whole=isinstance(step, int), ticks=list(ticks), spoken=spoken,
@@ -48,6 +52,20 @@ class Slider(Part):
         return round(value) if self.whole else round(float(value), 6)
 
 
+class Steps(Part):
+    """A whole number: the first so many of a row of chips, from none to all.
+
+    groups: {words: the labels of the chips that they stand before}.
+    """
+
+    value = traitlets.Int().tag(sync=True)
+    name = traitlets.Unicode().tag(sync=True)
+    groups = traitlets.List().tag(sync=True)
+
+    def __init__(self, name: str, value: int, groups: dict[str, list[str]]):
+        super().__init__(part="steps", name=name, value=value, groups=list(groups.items()))
+
+
 class Tiles(Part):
     """Pictures below each other in one file, shown side by side, each with its name."""
 
@@ -55,14 +73,14 @@ class Tiles(Part):
     format = traitlets.Unicode("png").tag(sync=True)
     width = traitlets.Unicode().tag(sync=True)
     names = traitlets.List().tag(sync=True)
-    tooltip = traitlets.Unicode().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
 
     def __init__(self):
         super().__init__(part="tiles")
 
     def show(self, frame):
-        """The names and the width of a `live.Frame`; its bytes are set beside them."""
-        self.names, self.width = list(frame.names), f"{frame.width}px"
+        """The words and the width of a `live.Frame`; its bytes are set beside them."""
+        self.names, self.alt, self.width = list(frame.names), frame.alt, f"{frame.width}px"
 
 
 class Sentence(Part):

@@ -9,49 +9,51 @@ import numpy as np
 
 from minigan.show.figures import COLOURS
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 26, 36
+_RIGHT, _TOP = 10, 26
 
 
 class Plot:
     """Axes of a fixed range; lines, dots and words are added, then `.data` is the SVG as bytes.
 
     title: what to see, in words.  xlim, ylim: (low, high).  size: in CSS pixels.
+    numbers: on the axes; without them there is more room for the plot.
     """
 
     format = "svg+xml"
 
-    def __init__(self, title, xlim, ylim, xlabel, ylabel, size=(320, 240)):
+    def __init__(self, title, xlim, ylim, xlabel, ylabel, size=(320, 240), numbers=True):
+        self.left, self.below = (46, 36) if numbers else (22, 24)
         self.xlim, self.ylim, self.width, self.height = xlim, ylim, *size
         self.parts = [
             f'<rect width="{self.width}" height="{self.height}" fill="white"/>',
             f'<text x="8" y="16" font-size="12" font-weight="bold">{html.escape(title)}</text>',
         ]
-        bottom = self.height - _BOTTOM
-        for x in _ticks(*xlim):
+        bottom = self.height - self.below
+        for x in _ticks(*xlim) if numbers else ():
             left = self._x(x)
             self.parts.append(f'<path d="M{left:.1f} {_TOP}V{bottom}" stroke="#e8e8e8"/>')
             self._write(left, bottom + 14, f"{x:g}", "middle")
-        for y in _ticks(*ylim):
+        for y in _ticks(*ylim) if numbers else ():
             top = self._y(y)
             self.parts.append(
-                f'<path d="M{_LEFT} {top:.1f}H{self.width - _RIGHT}" stroke="#e8e8e8"/>'
+                f'<path d="M{self.left} {top:.1f}H{self.width - _RIGHT}" stroke="#e8e8e8"/>'
             )
-            self._write(_LEFT - 4, top + 4, f"{y:g}", "end")
-        self._write((_LEFT + self.width - _RIGHT) / 2, self.height - 6, xlabel, "middle")
+            self._write(self.left - 4, top + 4, f"{y:g}", "end")
+        self._write((self.left + self.width - _RIGHT) / 2, self.height - 6, xlabel, "middle")
         turned = f'transform="rotate(-90 11 {(_TOP + bottom) / 2})"'
         self._write(11, (_TOP + bottom) / 2, ylabel, "middle", turned)
 
     def _x(self, x):
         share = (np.asarray(x, float) - self.xlim[0]) / (self.xlim[1] - self.xlim[0])
-        return _LEFT + share * (self.width - _LEFT - _RIGHT)
+        return self.left + share * (self.width - self.left - _RIGHT)
 
     def _y(self, y):
         share = (np.asarray(y, float) - self.ylim[0]) / (self.ylim[1] - self.ylim[0])
-        return self.height - _BOTTOM - share * (self.height - _TOP - _BOTTOM)
+        return self.height - self.below - share * (self.height - _TOP - self.below)
 
     def _write(self, x, y, text, anchor, more=""):
         self.parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" text-anchor="{anchor}" stroke="white" '
+            f'<text x="{x:.1f}" y="{y:.1f}" font-size="12" text-anchor="{anchor}" stroke="white" '
             f'stroke-width="3" paint-order="stroke" {more}>'
             f"{html.escape(text)}</text>"
         )
