@@ -562,7 +562,7 @@ def test_a_saved_notebook_has_the_pictures_as_they_were(G):
     np.testing.assert_array_equal(still, first.repeat(3, axis=0).repeat(3, axis=1))
     assert f"width: {still.shape[1]}px" in page and "pixelated" not in page
     assert "Run this cell" in page and "<b>Move the canvas, not the picture</b>" in page
-    assert 'alt="its canvas moved, 2 seeds"' in page and "shifted by 0.00" in page
+    assert 'alt="its canvas moved"' in page and "shifted by 0.00" in page
 
 
 def test_a_saved_direction_shows_both_ends(G):
@@ -571,21 +571,21 @@ def test_a_saved_direction_shows_both_ends(G):
     page = panel._repr_mimebundle_()["text/html"]
     ws = G.mapping(z_of(G, 4, 5, 6), truncation_psi=0.7)
     expected = [to_uint8(G.synthesis(ws + t * direction)) for t in (-2, 0, 2)]
-    for still, picture in zip(stills(page), np.concatenate(expected), strict=True):
-        seen = still[::3, ::3, :3].astype(int)
-        assert np.abs(seen - picture).max() <= 1  # another batch size, another order of summing
-    assert 'alt="seed 5, t = -2"' in page and 'alt="seed 5, t = 2"' in page
+    assert len(stills(page)) == 3
+    for still, pictures in zip(stills(page), expected, strict=True):
+        seen = split(still[::3, ::3, :3], 3, 32).astype(int)
+        assert np.abs(seen - pictures).max() <= 1  # another batch size, another order of summing
+    assert all(f'alt="t = {t}"' in page for t in (-2, 0, 2))
 
 
-def test_a_saved_walk_shows_five_frames_of_each_way(G):
-    panel = show.latent_walk(G, "2-3", frames=9)
+def test_a_saved_walk_shows_four_frames_of_each_way(G):
+    panel = show.latent_walk(G, "2-3", frames=10)
     page = panel._repr_mimebundle_()["text/html"]
-    shown = stills(page)
-    assert len(shown) == 10
-    for i, still in zip((0, 2, 4, 6, 8), shown[5:], strict=True):
-        pair = tiles(panel.views[i], 2, 32)
-        np.testing.assert_array_equal(still[::3, ::3], pair[1])
-    assert "now at frame 8" in page and 'alt="through w, frame 4"' in page
+    shown = [split(still[::3, ::3, :3], 4, 32) for still in stills(page)]
+    assert len(shown) == 2
+    for j, i in enumerate((0, 3, 6, 9)):
+        np.testing.assert_array_equal([row[j] for row in shown], tiles(panel.views[i], 2, 32))
+    assert "now at frame 9" in page and "through w: frames 0, 3, 6, 9" in page
 
 
 def test_saved_tiles_are_a_picture_each(G, T):

@@ -5,6 +5,7 @@
 Read first: `live.py`, `evaluation/equivariance.py`.
 """
 
+import dataclasses
 import functools
 import html
 import math
@@ -97,8 +98,14 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
         for name, value in {"x": 0.0, "y": 0.0, "angle": 0, "zoom": 1.0}.items():
             controls[name].value = value
 
+    def still():
+        """What a saved notebook shows: the rows with their labels."""
+        rows = draw(x, 0.0, 0, 1.0, psi, str(seeds)).frames
+        return [dataclasses.replace(row, names=(label,))
+                for row, label in zip(rows, labels, strict=True)]  # fmt: skip
+
     return live.Live("Move the canvas, not the picture", controls, draw, {"reset": reset},
-                     arrange, invite="shift, turn and zoom the canvas")  # fmt: skip
+                     arrange, still, "shift, turn and zoom the canvas")  # fmt: skip
 
 
 def moved(x, matrix):

@@ -1,5 +1,6 @@
 """Follow a direction: w + t·d, with t by a slider.  Read first: `live.py`."""
 
+import dataclasses
 import functools
 
 import ipywidgets
@@ -50,12 +51,13 @@ def direction_slider(G, direction, seeds="0-5", limit=3.0, name="direction"):
 
     def still():
         """What a saved notebook shows: three seeds, at both ends and between."""
-        numbers, ws, x = unmoved(str(seeds), 0.7)
-        few = len(ws[:3])
-        rows = [G.synthesis(ws[:few] + (t * direction).astype(ws.dtype)) for t in (-limit, limit)]
-        names = [f"seed {seed}, t = {t:g}" for t in (-limit, 0, limit) for seed in numbers[:few]]
-        shown = np.concatenate([rows[0], x[:few], rows[1]])
-        return [live.pictures(shown, few, f"Three steps along {name}", names=names)]
+        ws = unmoved(str(seeds), 0.7)[1][:3]
+        rows = []
+        for t in (-limit, 0, limit):
+            x = G.synthesis(ws + (t * direction).astype(ws.dtype))
+            row = live.pictures(x, len(x), f"{len(x)} pictures at t = {t:g}")
+            rows.append(dataclasses.replace(row, names=(f"t = {t:g}",)))
+        return rows
 
     controls = {
         "t": live.Slider("t", 0.0, -float(limit), float(limit), limit / 30,
@@ -67,8 +69,11 @@ def direction_slider(G, direction, seeds="0-5", limit=3.0, name="direction"):
     def reset():
         controls["t"].value = 0.0
 
-    return live.Live(f"Along {name}", controls, draw, {"back to 0": reset}, still=still,
-                     invite="drag t")  # fmt: skip
+    panel = live.Live(f"Along {name}", controls, draw, {"back to 0": reset}, still=still,
+                      invite="drag t")  # fmt: skip
+    first, *others = controls.values()
+    panel.row.children = [first, *panel.buttons.values(), *others]
+    return panel
 
 
 class LayerRange(ipywidgets.HBox):

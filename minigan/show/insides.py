@@ -93,7 +93,8 @@ def noise_lab(G, seed=0, mode="resample"):
     }
     panel = live.Live(
         "What the noise does", controls | each, draw, {"draw again": lambda: None} | buttons,
-        _under_the_last, invite="switch the noise of each resolution off, or draw it anew",
+        _under_the_last if hasattr(G, "img_channels") else None,
+        invite="switch the noise of each resolution off, or draw it anew",
     )  # fmt: skip
     again, *switches = panel.buttons.values()
     panel.row.children = [*controls.values(), again, ipywidgets.HBox(list(each.values())),
@@ -103,8 +104,7 @@ def noise_lab(G, seed=0, mode="resample"):
 
 def _under_the_last(views):
     """The key to the colours under the last of three tiles, where they stand side by side."""
-    if len(views[0].names) == 3:
-        views[1].layout.margin = "0 0 0 min(396px, 100cqw - 200px)"
+    views[1].layout.margin = "0 0 0 min(396px, 100cqw - 200px)"
     return ipywidgets.VBox(views)
 
 

@@ -2,7 +2,6 @@
 
 function render({ model, el }) {
   let timer;
-  Object.assign(el.style, { display: "flex", gap: "4px", marginRight: "8px" });
   // JupyterLab's one-letter commands are for cells, not for what is pressed here
   el.dataset.lmSuppressShortcuts = "true";
 
@@ -10,6 +9,7 @@ function render({ model, el }) {
     const made = document.createElement("button");
     made.className = "jupyter-button";
     made.textContent = text;
+    made.style.margin = "2px";
     made.onclick = act;
     el.append(made);
     return made;

@@ -6,6 +6,7 @@ Read first: `live.py`.
 """
 
 import base64
+import dataclasses
 import mimetypes
 import pathlib
 import shutil
@@ -78,12 +79,13 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         return f"saved {path}"
 
     def still():
-        """What a saved notebook shows: five frames of each way, and how far the steps go."""
-        some = [round(i) for i in np.linspace(0, frames - 1, 5)]
-        names = [f"{way}, frame {i}" for way in _CAPTIONS for i in some]
-        strip = np.concatenate([x[some] for x in drawn["x"]])
-        return [live.pictures(strip, 5, "Five frames of each walk", names=names),
-                draw(seeds, psi).frames[-1]]  # fmt: skip
+        """What a saved notebook shows: four frames of each way, and how far the steps go."""
+        some = [round(i) for i in np.linspace(0, frames - 1, 4)]
+        rows = [live.pictures(x[some], 4, "Four frames of the walk") for x in drawn["x"]]
+        said = f": frames {', '.join(map(str, some))}"
+        rows = [dataclasses.replace(row, names=(way + said,))
+                for row, way in zip(rows, _CAPTIONS, strict=True)]  # fmt: skip
+        return [*rows, draw(seeds, psi).frames[-1]]
 
     mp4 = "save MP4" if shutil.which("ffmpeg") else "save MP4 (needs ffmpeg)"
     panel = live.Live(
