@@ -98,8 +98,8 @@ def test_controls_have_names_for_who_hears(opened):
     find = notebook.page.get_by_role
     for role, name in [("spinbutton", "ψ (psi)"), ("slider", "which layers listen"), ("textbox", "seeds"),
                        ("textbox", "rows"), ("group", "layers from the top"), ("img", "seed 4"),
-                       ("img", "seed 1 with layers 0–2 of seed 5"), ("combobox", "b8.conv0"),
-                       ("button", "draw the noise again"), ("group", "6 generated pictures at ψ = 1.00"),
+                       ("img", "seed 1 with layers 0–2 of seed 5"), ("combobox", "8²"),
+                       ("button", "draw again"), ("group", "6 generated pictures at ψ = 1.00"),
                        ("img", "seed 3"), ("slider", "ψ (psi)")]:  # fmt: skip
         found = find(role, name=name, exact=True).first
         assert found.count() == 1, (role, name)
@@ -147,13 +147,42 @@ def test_a_dead_kernel_says_so_and_a_stack_goes_on(opened, lab):
 
 def test_play_plays(opened):
     notebook = opened("play", WIDGETS["latent_walk"])
-    shown = notebook.page.locator(".minigan-live img:visible").first
-    before = shown.get_attribute("src")
-    notebook.page.locator(".jupyter-widget-play button, .widget-play button").first.click()
-    notebook.until(lambda: shown.get_attribute("src") != before, "it plays")
-    later = shown.get_attribute("src")
-    notebook.until(lambda: shown.get_attribute("src") != later, "it goes on")
+    find = notebook.page.get_by_role
+    frame, shown = find("slider", name="frame"), notebook.page.locator(".minigan-live img:visible")
+    at = lambda: int(frame.get_attribute("aria-valuetext"))  # noqa: E731
+    seen = lambda: [shown.nth(i).get_attribute("src") for i in (0, 2)]  # noqa: E731
+    before = seen()  # the picture and the plot with the playhead
+    find("button", name="play").click()
+    notebook.until(lambda: at() > 2, "it plays")
+    assert all(a != b for a, b in zip(before, seen(), strict=True))
+    later = at()
+    notebook.until(lambda: at() != later, "it goes on")
+    notebook.until(lambda: at() < later, "it begins again", 5)
+    find("button", name="pause").click()
+    later = at()
+    notebook.page.wait_for_timeout(300)
+    assert at() == later
+    loop = find("button", name="loop")
+    assert loop.get_attribute("aria-pressed") == "true"
+    loop.click()
+    assert loop.get_attribute("aria-pressed") == "false"
+    find("button", name="play").click()
+    notebook.until(lambda: at() == 11, "it comes to the end", 5)
+    find("button", name="play").wait_for(timeout=2000)  # and stays there
+    assert at() == 11
+    find("button", name="stop").click()
+    notebook.until(lambda: at() == 0 and seen() == before, "it goes back")
     assert not notebook.errors
+
+
+def test_a_walk_can_be_saved_from_the_page(opened):
+    notebook = opened("film", WIDGETS["latent_walk"])
+    notebook.page.get_by_role("button", name="save GIF").click()
+    link = notebook.page.get_by_role("link", name="walk.gif")
+    link.wait_for(timeout=5000)
+    with notebook.page.expect_download() as download:
+        link.click()
+    assert download.value.path().read_bytes()[:6] == b"GIF89a"
 
 
 # ---- the mixer's ladder --------------------------------------------------------------------------

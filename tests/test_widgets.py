@@ -16,6 +16,7 @@ from PIL import Image
 import minigan
 from minigan import latents, layers, show, toy
 from minigan.data.images import grid, to_uint8
+from minigan.evaluation import equivariance
 from minigan.networks import stylegan1, stylegan2, stylegan3
 from minigan.show import canvas, live, mixing, svg, walks
 
@@ -240,14 +241,43 @@ def test_noise_lab_measures_only_the_noise_that_is_drawn_anew(G):
     off = tiles(panel.views[0], 3, 32)
     np.testing.assert_array_equal(off[0], to_uint8(G(z_of(G, 4), noise_mode="none"))[0])
     assert "same picture" in panel.text.value
-    panel.children[1].value = "const"
-    np.testing.assert_array_equal(tiles(panel.views[0], 3, 32)[0], to_uint8(G(z_of(G, 4)))[0])
-    panel.controls["b32.conv1"].value = "resample"
+    panel.buttons["all const"].click()
+    const = tiles(panel.views[0], 3, 32)
+    np.testing.assert_array_equal(const[0], to_uint8(G(z_of(G, 4)))[0])
+    panel.controls["32²"].value = "resample"
     some = tiles(panel.views[0], 3, 32)
-    assert "Drawn anew in b32.conv1:" in panel.text.value and (some[0] != some[1]).any()
+    assert "Drawn anew in 32² (b32.conv0, b32.conv1): over 16 draws" in panel.text.value
+    assert (some[0] != const[0]).any()
     before = panel.views[0].value
-    panel.buttons["draw the noise again"].click()
+    panel.buttons["draw again"].click()
     assert panel.views[0].value != before
+    panel.buttons["all anew"].click()
+    assert "Drawn anew in all 7 layers:" in panel.text.value
+
+
+def test_noise_lab_shows_what_differs(G):
+    panel = show.noise_lab(G, 4, "off")
+    const, off = (G(z_of(G, 4), noise_mode=mode)[0] for mode in ("const", "none"))
+    names = lambda: " ".join(panel.views[0].names)  # noqa: E731
+    assert "picture − const, ×8 (grey: 0)" in names()
+    difference = tiles(panel.views[0], 3, 32)[1].astype(int)
+    assert np.abs(difference - to_uint8(8 * (off - const)[None])).max() <= 1
+    size = np.abs(off - const).mean(axis=0)
+    bright = tiles(panel.views[0], 3, 32)[2].astype(int).sum(axis=2)
+    assert bright.argmax() == size.argmax() and bright.min() == bright.flat[size.argmin()]
+    assert f"{size.mean():.4f} on average, {size.max():.4f} where most" in panel.text.value
+    assert panel.views[1].names == [f"0 to {size.max():.4f}"]
+    panel.buttons["all const"].click()
+    assert "picture − off, ×8 (grey: 0)" in names()
+    opposite = tiles(panel.views[0], 3, 32)[1].astype(int)
+    assert np.abs(difference + opposite - 255).max() <= 1
+
+
+def test_the_buttons_of_the_noise_lab_draw_once(G, monkeypatch):
+    panel, drawn = show.noise_lab(G, 4, "off"), []
+    monkeypatch.setattr(panel, "_show", drawn.append)
+    panel.buttons["all const"].click()
+    assert len(drawn) == 1
 
 
 def test_latent_walk_begins_and_ends_at_its_seeds_and_plays_in_the_browser(G):
@@ -257,22 +287,41 @@ def test_latent_walk_begins_and_ends_at_its_seeds_and_plays_in_the_browser(G):
         for seen in tiles(panel.views[frame], 2, 32):
             assert np.abs(seen.astype(int) - picture).max() <= 1
     left, right = tiles(panel.views[2], 2, 32)
-    assert (left != right).any()
-    stack = panel.shown.children[0].children[1]
-    assert len(stack.children) == 9 and stack.selected_index == 0
+    assert (left != right).any() and panel.views[2].names == ["through z", "through w"]
+    stacks = panel.shown.children[1].children
+    assert all(len(stack.children) == 9 and stack.selected_index == 0 for stack in stacks)
+
+
+def test_the_playhead_of_a_walk_stands_at_the_frame_that_is_shown(G):
+    panel = show.latent_walk(G, "2-4", frames=9)
+    plots = panel.shown.children[1].children[1].children
+    heads = []
+    for i, view in enumerate(plots):
+        assert f"now at frame {i}" in view.tooltip
+        curve, *_, head = ET.fromstring(view.value).findall(".//{*}polyline")
+        (x0, y0), (x1, y1) = (tuple(map(float, p.split(","))) for p in head.get("points").split())
+        assert x0 == x1 and y0 > y1
+        heads.append(x0)
+    steps = [float(p.split(",")[0]) for p in curve.get("points").split()]
+    assert heads[1:] == steps and heads[0] < heads[1]  # step i leads to frame i
 
 
 def test_films(tmp_path, G, monkeypatch):
+    monkeypatch.setattr(walks.shutil, "which", lambda name: None)
     panel = show.latent_walk(G, "0-1", frames=5, folder=tmp_path)
-    gif, mp4 = (panel.buttons[f"save {kind}"] for kind in ("GIF", "MP4"))
-    gif.click()
+    panel.buttons["save GIF"].click()
     assert f"saved {tmp_path / 'walk.gif'}" in panel.message.value
     film = Image.open(tmp_path / "walk.gif")
     assert (film.n_frames, film.size) == (5, (512, 256))
-    monkeypatch.setattr(walks.shutil, "which", lambda name: None)
-    mp4.click()
-    assert "needs the program ffmpeg" in panel.message.value
+    link = panel.shown.children[-1].children[-1].value
+    data = re.search(r'<a download="walk.gif" href="data:image/gif;base64,([^"]*)">', link)[1]
+    assert base64.b64decode(data) == (tmp_path / "walk.gif").read_bytes()
+    assert panel.buttons["save MP4 (needs ffmpeg)"].disabled
+    with pytest.raises(FileNotFoundError, match="needs the program ffmpeg"):
+        walks.write_mp4(tmp_path / "walk.mp4", np.zeros((2, 8, 8, 3), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]
+    monkeypatch.setattr(walks.shutil, "which", lambda name: "/usr/bin/ffmpeg")
+    assert not show.latent_walk(G, "0-1", frames=2).buttons["save MP4"].disabled
 
 
 def test_a_film_of_signals_is_refused_in_words(T, tmp_path):
@@ -283,20 +332,45 @@ def test_a_film_of_signals_is_refused_in_words(T, tmp_path):
 
 def test_layer_browser_shows_the_maps_that_the_layer_gives(G):
     panel = show.layer_browser(G, 6)
-    panel.controls["layer"].value = "b8.conv1"
+    assert panel.text.value.startswith("16², second convolution (b16.conv1): 64 of ")
     found = {}
     with layers.watch(lambda name, y: found.update({name: y})):
         picture = G(z_of(G, 6))
+    names = [name for name, y in found.items() if y.ndim == 4]
+    panel.controls["layer"].value = names.index("synthesis.b8.conv1")
     y = found["synthesis.b8.conv1"][0]
-    assert f"{len(y)} maps of 8²" in panel.text.value
+    assert f"second convolution (b8.conv1): 64 of {len(y)} maps of 8²" in panel.text.value
     assert (
         f"standard deviation {y.std():.3f}, from {y.min():.2f} to {y.max():.2f}" in panel.text.value
     )
-    shown = tiles(panel.views[0], 8, 8)
-    brightest = np.unravel_index(y[:64].argmax(), y[:64].shape)
-    sums = shown.astype(int).sum(axis=-1)
-    assert sums[brightest] == sums.max()
-    np.testing.assert_array_equal(tiles(panel.views[2], 1, 32), to_uint8(picture))
+    shown = np.array(Image.open(io.BytesIO(panel.views[3].value))).astype(int)
+    assert shown.shape == (400, 400, 4)  # 8 maps of 8 pixels of 6 screen pixels and 2 between
+    cells = shown.reshape(8, 50, 8, 50, 4).swapaxes(1, 2).reshape(64, 50, 50, 4)
+    opaque = cells[..., 3] == 255
+    assert not opaque[:, 48:].any() and not opaque[:, :, 48:].any() and opaque[:, :48, :48].all()
+    cells = cells[:, :48, :48].reshape(64, 8, 6, 8, 6, 4)
+    assert (cells == cells[:, :, :1, :, :1]).all()
+    red = (cells[..., 0] - cells[..., 2])[:, :, 0, :, 0]  # less blue
+    largest = np.quantile(np.abs(y[:64]), 0.995)
+    assert np.corrcoef(red.ravel(), y[:64].ravel().clip(-largest, largest))[0, 1] > 0.97
+    assert red[y[:64] > 0.1 * largest].min() > 0 > red[y[:64] < -0.1 * largest].max()
+    assert panel.views[1].names == [f"≤ −{largest:.2f} · 0 grey · ≥ {largest:.2f}"]
+    np.testing.assert_array_equal(tiles(panel.views[0], 1, 32), to_uint8(picture))
+
+
+@pytest.mark.parametrize("network, opening", [
+    ("portraits64", "16², second convolution (b16.conv1): 64 of "),
+    ("portraits32-2019", "16², second convolution (b16.conv1): 64 of 64 maps"),
+    ("portraits32-2021", "44², layer 3 (L3_44_64): 64 of 64 maps of 44²"),
+])  # fmt: skip
+def test_layer_browser_opens_on_a_convolution(network, opening):
+    assert show.layer_browser(minigan.load(network)).text.value.startswith(opening)
+
+
+def test_a_first_convolution_is_not_called_the_second(G):
+    panel = show.layer_browser(G)
+    panel.controls["layer"].value = 0
+    assert panel.text.value.startswith("4², convolution (b4.conv1)")
 
 
 def test_spectrum_finds_a_wave():
@@ -312,10 +386,29 @@ def test_direction_slider_moves_w(G):
     direction = np.random.default_rng(0).standard_normal(G.w_dim)
     panel = show.direction_slider(G, direction, "1-2", limit=2.0)
     panel.controls["psi"].value, panel.controls["t"].value = 1.0, 2.0
-    panel.controls["first"].value, panel.controls["last"].value = 2, 4
+    panel.controls["layers"].value = (2, 4)
     ws = np.array(G.mapping(z_of(G, 1, 2)))
+    before = G.synthesis(ws)
     ws[:, 2:5] += (2 * direction).astype(np.float32)
-    np.testing.assert_array_equal(tiles(panel.views[0], 2, 32), to_uint8(G.synthesis(ws)))
+    after = G.synthesis(ws)
+    np.testing.assert_array_equal(tiles(panel.views[0], 2, 32), to_uint8(after))
+    assert "in layers 2–4" in panel.text.value
+    assert f"change by {np.abs(after - before).mean():.3f} on average" in panel.text.value
+    panel.buttons["back to 0"].click()
+    np.testing.assert_array_equal(tiles(panel.views[0], 2, 32), to_uint8(before))
+    assert "change by 0.000" in panel.text.value
+
+
+def test_a_range_of_layers_is_never_empty(G):
+    panel = show.direction_slider(G, np.ones(G.w_dim), "1")
+    layers = panel.controls["layers"]
+    first, last = layers.ends
+    assert layers.value == (0, 7)
+    last.value = 3
+    first.value = 5
+    assert layers.value == (5, 5) and last.value == 5 and "in layer 5:" in panel.text.value
+    last.value = 1
+    assert layers.value == (1, 1) and first.value == 1
 
 
 def test_canvas_slider_moves_the_canvas_of_each(G):
@@ -323,21 +416,52 @@ def test_canvas_slider_moves_the_canvas_of_each(G):
                               num_layers=6, margin_size=4)  # fmt: skip
     G3 = config.build(np.random.default_rng(0))
     panel = show.canvas_slider({"2": G, "3": G3}, "1, 2")
-    still = tiles(panel.views[1], 2, 32)
+    of_2, of_3, _, moved_3, *_ = panel.views
+    still = tiles(of_3, 2, 32)
     np.testing.assert_array_equal(still, to_uint8(G3(z_of(G3, 1, 2), truncation_psi=0.7)))
+    assert "2 exactly; 3 exactly" in panel.text.value
     panel.controls["x"].value = 0.25
-    moved = tiles(panel.views[1], 2, 32).astype(int)
+    moved = tiles(of_3, 2, 32).astype(int)
     assert np.abs(moved[:, :, 8:] - still[:, :, :-8]).mean() < 3  # 8 pixels to the right
-    assert (tiles(panel.views[0], 2, 32) != to_uint8(G(z_of(G, 1, 2), truncation_psi=0.7))).any()
-    assert "shifted by 0.25, 0.00 of its width" in panel.text.value and "2, 3." in panel.text.value
+    np.testing.assert_array_equal(tiles(moved_3, 2, 32)[:, :, 8:], still[:, :, :-8])
+    assert (tiles(of_2, 2, 32) != to_uint8(G(z_of(G, 1, 2), truncation_psi=0.7))).any()
+    assert "shifted by 0.25, 0.00 of its width" in panel.text.value
     shifted = show.canvas_slider({"2": G, "3": G3}, "1, 2", x=0.25)  # what a saved notebook shows
     assert shifted.text.value == panel.text.value
     assert [v.value for v in shifted.views] == [v.value for v in panel.views]
     panel.controls["x"].value = 0.0
     panel.controls["zoom"].value = 2.0
-    large = tiles(panel.views[1], 2, 32).astype(int)
+    large = tiles(of_3, 2, 32).astype(int)
     middle = np.repeat(np.repeat(still[:, 8:24, 8:24], 2, axis=1), 2, axis=2)
     assert np.corrcoef(large.ravel(), middle.ravel())[0, 1] > 0.8
+    panel.buttons["reset"].click()
+    np.testing.assert_array_equal(tiles(of_3, 2, 32), still)
+
+
+def test_canvas_slider_says_in_decibels_which_one_follows(G):
+    G3 = minigan.load("portraits32-2021")
+    text = show.canvas_slider({"two": G, "three": G3}, "1-3", x=0.25).text.value
+    two, three = (float(re.search(name + r" ([\d.]+) dB", text)[1]) for name in ("two", "three"))
+    for network, said in ((G, two), (G3, three)):
+        z = z_of(network, 1, 2, 3)
+        x = network(z, truncation_psi=0.7)
+        matrix = canvas.canvas(0.25, 0, 0, 1)
+        y = equivariance.transformed(network, matrix)(z, truncation_psi=0.7)
+        error = np.mean((y[..., 8:] - x[..., :-8]).astype(float) ** 2)
+        assert said == pytest.approx(10 * np.log10(4 / error), abs=0.1)
+    assert three > two + 3
+
+
+@pytest.mark.parametrize(
+    "x, y, angle, zoom", [(0.25, -0.125, 0, 1), (0, 0, 90, 1), (0, 0.25, 180, 1)]
+)
+def test_what_is_expected_of_a_picture_is_exact_where_pixels_meet_pixels(x, y, angle, zoom):
+    picture = np.random.default_rng(0).standard_normal((1, 3, 16, 16))
+    expected = np.rot90(picture, angle // 90, axes=(2, 3))
+    expected, known = equivariance.integer_translation(expected, x, y)
+    seen, inside = canvas.moved(picture, canvas.canvas(x, y, angle, zoom))
+    np.testing.assert_array_equal(inside, known)
+    np.testing.assert_allclose(seen[:, :, inside], expected[:, :, known], atol=1e-9)
 
 
 def test_the_canvas_is_turned_counterclockwise_then_shifted():
@@ -381,6 +505,31 @@ def test_networks_of_one_and_of_four_channels_have_them_too(channels, mode, tmp_
     assert (seen[16, :, 3] == 0).all() and (seen[:, [16, 33], 3] == 0).all()
     tall = np.array(Image.open(io.BytesIO(live.pictures(x, 2, "two", names="ab").data)))
     np.testing.assert_array_equal(tall, np.concatenate(to_uint8(x)))
+
+
+def find(image, page):
+    """Where [h, w, 3] stands in [H, W, 3], exactly: [(row, column)]."""
+    h, w = image.shape[:2]
+    corners = np.argwhere((page == image[0, 0]).all(axis=2))
+    return [(y, x) for y, x in corners if (page[y : y + h, x : x + w] == image).all()]
+
+
+@pytest.mark.parametrize(
+    "side, scale, seen", [(32, 2, 96), (32, 5, 160), (64, 2, 128), (40, 3, 120)]
+)
+def test_static_pictures_are_magnified_by_a_whole_number_and_seen_at_96_pixels(side, scale, seen):
+    x = np.random.default_rng(0).uniform(-1, 1, (9, 3, side, side))
+    picture = show.images({"a": x, "b": x[::-1]}, "They wrap", "Nine random pictures, twice",
+                          titles="123456789", scale=scale)  # fmt: skip
+    page = np.array(Image.open(io.BytesIO(picture.data)).convert("RGB"))
+    dots = page.shape[1] / picture.width  # to a screen pixel
+    assert dots == 2 and picture.width <= 850
+    times = 2 * seen // side
+    large = to_uint8(x).repeat(times, axis=1).repeat(times, axis=2)
+    places = [[y, x] for image in large for y, x in find(image, page)]
+    assert len(places) == 18  # each once in each row
+    ys = sorted({y for y, _ in places})
+    assert len(ys) == 2 * -(-9 // len({x for _, x in places}))  # two rows in each block
 
 
 def test_a_film_of_transparent_pictures_is_over_white():
@@ -476,18 +625,41 @@ def stills(page):
 
 
 def test_a_saved_notebook_has_the_pictures_as_they_were(G):
-    panel = show.direction_slider(G, np.ones(G.w_dim), "0-1")
+    panel = show.canvas_slider(G, "0-1")
     first = np.array(Image.open(io.BytesIO(panel.views[0].value)))
-    panel.controls["t"].value = 2.0
+    panel.controls["x"].value = 0.25
     bundle = panel._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     page = bundle["text/html"]
-    (still,) = stills(page)
+    still = stills(page)[0]
     # magnified in the file: a style would be dropped where a notebook is not trusted
     np.testing.assert_array_equal(still, first.repeat(3, axis=0).repeat(3, axis=1))
     assert f"width: {still.shape[1]}px" in page and "pixelated" not in page
-    assert "Run this cell" in page and "<b>Along direction</b>" in page
-    assert 'alt="2 generated pictures, moved by 0.00' in page and "w + 0.00" in page
+    assert "Run this cell" in page and "<b>Move the canvas, not the picture</b>" in page
+    assert 'alt="its canvas moved"' in page and "shifted by 0.00" in page
+
+
+def test_a_saved_direction_shows_both_ends(G):
+    direction = np.random.default_rng(0).standard_normal(G.w_dim).astype(np.float32)
+    panel = show.direction_slider(G, direction, "4-9", limit=2.0)
+    page = panel._repr_mimebundle_()["text/html"]
+    ws = G.mapping(z_of(G, 4, 5, 6), truncation_psi=0.7)
+    expected = [to_uint8(G.synthesis(ws + t * direction)) for t in (-2, 0, 2)]
+    assert len(stills(page)) == 3
+    for still, pictures in zip(stills(page), expected, strict=True):
+        seen = split(still[::3, ::3, :3], 3, 32).astype(int)
+        assert np.abs(seen - pictures).max() <= 1  # another batch size, another order of summing
+    assert all(f'alt="t = {t}"' in page for t in (-2, 0, 2))
+
+
+def test_a_saved_walk_shows_four_frames_of_each_way(G):
+    panel = show.latent_walk(G, "2-3", frames=10)
+    page = panel._repr_mimebundle_()["text/html"]
+    shown = [split(still[::3, ::3, :3], 4, 32) for still in stills(page)]
+    assert len(shown) == 2
+    for j, i in enumerate((0, 3, 6, 9)):
+        np.testing.assert_array_equal([row[j] for row in shown], tiles(panel.views[i], 2, 32))
+    assert "now at frame 9" in page and "through w: frames 0, 3, 6, 9" in page
 
 
 def test_saved_tiles_are_a_picture_each(G, T):

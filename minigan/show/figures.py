@@ -16,6 +16,10 @@ import numpy as np
 from matplotlib import cycler
 from matplotlib.figure import Figure
 
+from minigan.data.images import to_uint8
+
+_PAGE, _GUTTER = 800, 2  # screen pixels
+
 COLOURS = {
     "data": "#000000",
     "generated": "#0072B2",
@@ -74,27 +78,39 @@ def images(rows, title, alt, titles=None, scale=2.0):
     """Pictures in a grid, pixels unblurred: a labelled row for each entry of `rows`.
 
     rows: {label: images [N, 1, 3 or 4, H, W] in [−1, 1]}; a label may be empty.  titles: a text
-    above each column.  scale: screen pixels for each of a 32² picture's.  Returns a `picture`.
+    above each column.  scale: screen pixels for each of a 32² picture's; every pixel is magnified
+    by the same whole number, to 96 screen pixels a picture or more.  Columns that a page of
+    _PAGE pixels cannot hold go below the others.  Returns a `picture`.
     """
-    n = max(len(x) for x in rows.values())
-    side = 0.32 * scale
-    room = 0.075 * max(len(label) for label in rows)  # for the labels
-    size = (max(n * side + room + 0.1, 0.112 * len(title)),
-            len(rows) * side + 0.38 + 0.25 * bool(titles))  # fmt: skip
-    fig, axes = new(len(rows), n, size, title, squeeze=False)
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
-    for (label, x), row in zip(rows.items(), axes, strict=True):
-        for ax in row:
-            ax.axis("off")
-        for ax, image in zip(row, x, strict=False):
-            rgb = np.clip((np.moveaxis(image, 0, -1) + 1) / 2, 0, 1)
-            ax.imshow(rgb.repeat(3, axis=2) if len(image) == 1 else rgb, interpolation="nearest")
-        if label:
-            row[0].text(-0.08, 0.5, label, transform=row[0].transAxes, ha="right", va="center",
-                        fontsize=9)  # fmt: skip
-    for ax, text in zip(axes[0], titles or (), strict=False):
-        ax.set_title(text, fontsize=9, pad=2)
-    return picture(fig, alt)
+    some = [to_uint8(np.asarray(x)) for x in rows.values()]  # [N, H, W, 3 or 4]
+    n, (height, width) = max(map(len, some)), some[0].shape[1:3]
+    times = max(-(-96 // width), round(32 * scale / width))
+    cell_w, cell_h = times * width + _GUTTER, times * height + _GUTTER
+    room = max(round(7.5 * len(label.strip())) for label in rows)  # for the labels
+    columns = -(-n // -(-n * cell_w // (_PAGE - room)))  # as many in each block
+    blocks, above = -(-n // columns), 22 * bool(titles)
+    size = (max(columns * cell_w + room + 10, 11 * len(title)),
+            32 + blocks * (above + len(rows) * cell_h + 8))  # fmt: skip
+    dots = 2  # to a screen pixel, so that letters are crisp where those are small
+    fig = Figure(figsize=(size[0] / 100, size[1] / 100), dpi=100 * dots)
+
+    def write(x, y, text, **kwargs):  # in screen pixels, from the top
+        fig.text(x / size[0], 1 - y / size[1], text, **kwargs)
+
+    write(4, 16, title, va="center", fontsize=12, fontweight="bold")
+    for first in range(0, n, columns):
+        top = 32 + first // columns * (above + len(rows) * cell_h + 8)
+        for j, text in enumerate((titles or ())[first : first + columns]):
+            write(room + 6 + (j + 0.5) * cell_w, top + 11, text, ha="center", va="center",
+                  fontsize=9)  # fmt: skip
+        for i, (label, x) in enumerate(zip(rows, some, strict=True)):
+            y = top + above + i * cell_h
+            write(room + 1, y + cell_h / 2, label.strip(), ha="right", va="center", fontsize=9)
+            for j, image in enumerate(x[first : first + columns]):
+                pixels = image.repeat(dots * times, axis=0).repeat(dots * times, axis=1)
+                left, bottom = room + 6 + j * cell_w, size[1] - y - len(pixels) // dots
+                fig.figimage(pixels, dots * left, dots * bottom, origin="upper")
+    return picture(fig, alt, 100 * dots)
 
 
 def png(fig, dpi=144):
@@ -110,13 +126,13 @@ class picture:
     Raises: ValueError unless alt says something (20 characters or more).
     """
 
-    def __init__(self, fig, alt):
+    def __init__(self, fig, alt, dpi=144):
         if not isinstance(alt, str) or len(alt.strip()) < 20:
             raise ValueError(f"picture: alt is {alt!r}; expected a sentence that says what the "
                              "figure shows")  # fmt: skip
         self.alt = alt
-        self.data = png(fig)
-        self.width = int(fig.get_figwidth() * 100)
+        self.data = png(fig, dpi)
+        self.width = round(fig.get_figwidth() * 100)
 
     def __repr__(self):
         return f"[picture: {self.alt}]"

@@ -5,19 +5,26 @@
 Read first: `live.py`.
 """
 
+import base64
+import dataclasses
+import mimetypes
 import pathlib
 import shutil
 import subprocess
 import tempfile
 
+import anywidget
 import ipywidgets
 import numpy as np
+import traitlets
 from PIL import Image
 
 from minigan import atomic, check
 from minigan.data.images import to_uint8
 from minigan.latents import slerp
 from minigan.show import live, svg
+
+_CAPTIONS = ("through z", "through w")
 
 
 def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
@@ -42,37 +49,64 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
         ]
         drawn["x"] = both
         pairs = [
-            live.pictures(np.stack(pair), 2, f"Frame {i + 1} of {frames}: z on the left, w on the "
-                          "right", 128)
+            live.pictures(np.stack(pair), 2, f"Frame {i + 1} of {frames}", 192, _CAPTIONS)
             for i, pair in enumerate(zip(*both, strict=True))
-        ]  # fmt: skip
+        ]
         steps = [
             np.sqrt(np.mean(np.diff(x, axis=0) ** 2, axis=tuple(range(1, x.ndim)))) for x in both
         ]
-        drawn["frames"] = [*pairs, _steps(steps)]
-        return live.Seen(drawn["frames"], _said(steps))
+        return live.Seen([*pairs, *_steps(steps)], _said(steps))
 
-    slider = live.Number("frame", 0, 0, frames - 1, 1)
-    play = ipywidgets.Play(value=0, min=0, max=frames - 1, interval=80, repeat=True)
-    ipywidgets.jslink((play, "value"), (slider, "value"))
-    one_at_a_time = live.stacked(slider, play)
+    slider = live.Slider("frame", 0, 0, frames - 1, 1)
+    player = Player(last=frames - 1)
+    ipywidgets.jslink((player, "value"), (slider, "value"))
+    link = ipywidgets.HTML()
 
     def arrange(views):
-        return ipywidgets.Box([one_at_a_time(views[:-1]), views[-1]],
-                              layout=ipywidgets.Layout(flex_flow="row wrap"))  # fmt: skip
+        stacks = [ipywidgets.Stack(views[i : i + frames], selected_index=0) for i in (0, frames)]
+        for stack in stacks:
+            ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
+        row = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
+        return ipywidgets.VBox([ipywidgets.Box(children, layout=row)
+                                for children in ([player, slider], stacks)])  # fmt: skip
 
     def save(kind, write):
         path = pathlib.Path(folder, f"walk.{kind}")
         write(path, _film(drawn["x"]))
+        data = base64.b64encode(path.read_bytes()).decode()
+        mime = mimetypes.guess_type(path)[0]
+        link.value = f'<a download="{path.name}" href="data:{mime};base64,{data}">{path.name}</a>'
         return f"saved {path}"
 
-    return live.Live(
+    def still():
+        """What a saved notebook shows: four frames of each way, and how far the steps go."""
+        some = [round(i) for i in np.linspace(0, frames - 1, 4)]
+        rows = [live.pictures(x[some], 4, "Four frames of the walk") for x in drawn["x"]]
+        said = f": frames {', '.join(map(str, some))}"
+        rows = [dataclasses.replace(row, names=(way + said,))
+                for row, way in zip(rows, _CAPTIONS, strict=True)]  # fmt: skip
+        return [*rows, draw(seeds, psi).frames[-1]]
+
+    mp4 = "save MP4" if shutil.which("ffmpeg") else "save MP4 (needs ffmpeg)"
+    panel = live.Live(
         "A walk through z and through w",
         {"seeds": live.field("seeds", seeds), "psi": live.psi_control(psi)}, draw,
-        {"save GIF": lambda: save("gif", write_gif), "save MP4": lambda: save("mp4", write_mp4)},
-        arrange, still=lambda: [drawn["frames"][i] for i in (0, frames // 4, frames // 2, -1)],
-        invite="play the walk",
+        {"save GIF": lambda: save("gif", write_gif), mp4: lambda: save("mp4", write_mp4)},
+        arrange, still=still, invite="play both walks, or drag through them",
     )  # fmt: skip
+    panel.buttons[mp4].disabled = "needs" in mp4
+    panel.row.children = list(panel.controls.values())
+    panel.shown.children += (ipywidgets.HBox([*panel.buttons.values(), link]),)
+    return panel
+
+
+class Player(anywidget.AnyWidget):
+    """Buttons play, stop and loop: `.value` counts from 0 to `last`, in the browser alone."""
+
+    _esm = pathlib.Path(__file__).parent / "player.js"
+    value, last = traitlets.Int().tag(sync=True), traitlets.Int().tag(sync=True)
+    interval = traitlets.Int(80).tag(sync=True)  # ms
+    loop = traitlets.Bool(True).tag(sync=True)
 
 
 def _paths(G, z, frames, psi):
@@ -87,22 +121,29 @@ def _paths(G, z, frames, psi):
 
 
 def _steps(steps):
-    """A Frame of how far each step moves the picture."""
-    top = max(max(s.max() for s in steps), 1e-6)
-    p = svg.Plot("How far each step moves the picture", (0, len(steps[0])), (0, 1.15 * top), "step",
-                 "root mean square")  # fmt: skip
+    """Frames of how far each step moves the picture, one for each place of the playhead."""
+    top = 1.15 * max(max(s.max() for s in steps), 1e-6)
+    p = svg.Plot("Change per frame", (0, len(steps[0])), (0, top), "frame",
+                 "root mean square", (190, 212))  # fmt: skip
     for s, colour, dash in zip(steps, ("concat_z", "w"), ("4 3", ""), strict=True):
         p.line(np.arange(1, len(s) + 1), s, colour, dash=dash)
     for s, name in zip(steps, "zw", strict=True):
         p.words(int(np.argmax(s)) + 1, s.max(), name)
-    return live.plot(p, "The change from frame to frame: z dashed, w in full")
+    alone, frames = list(p.parts), []
+    for i in range(len(steps[0]) + 1):
+        p.parts = list(alone)
+        p.line([i, i], [0, top], "data")
+        frames.append(
+            live.plot(p, f"The change from frame to frame: z dashed, w in full; now at frame {i}")
+        )
+    return frames
 
 
 def _said(steps):
     parts = [f"{name}: {s.sum():.2f} in all, largest step {s.max() / s.mean():.1f} times the mean"
              for name, s in zip("zw", steps, strict=True)]  # fmt: skip
     return (
-        "Left: arcs in z. Right: straight lines in w. The way the picture moves: "
+        "Arcs in z on the left, straight lines in w on the right. The way the picture moves: "
         + "; ".join(parts)
         + "."
     )
