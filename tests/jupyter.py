@@ -147,13 +147,18 @@ class Notebook:
     """A notebook in JupyterLab."""
 
     def __init__(self, page):
-        self.page, self.errors = page, []
+        self.page, self.errors, self.requests = page, [], []
+        page.on("request", self._asked)
         page.on("console", self._heard)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def _heard(self, message):
         if message.type == "error" and not HARMLESS.search(message.text):
             self.errors.append(message.text)
+
+    def _asked(self, request):
+        if request.url.startswith("http"):  # and not data: or blob:
+            self.requests.append(request.url)
 
     def run_all(self, seconds=240):
         """Run every cell; fails if one raises."""

@@ -40,6 +40,20 @@ def test_form_of_a_lesson(path):
     assert text.count("<details>") == text.count("</details>") >= 3
     for cell in code_cells(path):
         assert len(cell.source.splitlines()) <= 32, cell.source
+        # what is wider is cut off beside JupyterLab's file browser, without a scroll bar to be seen
+        assert max(map(len, cell.source.splitlines())) <= 96, cell.source
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+def test_a_lesson_leads_on(path):
+    """At its top and its foot: the lesson before, the map, the next one, and the exercise."""
+    cells, at = read(path).cells, LESSONS.index(path)
+    wanted = {p.name for p in LESSONS[max(0, at - 1) : at + 2]} - {path.name}
+    if (ROOT / "exercises" / path.name).exists():
+        wanted |= {f"../exercises/{path.name}"}
+    for line in (cells[0].source.split("\n\n")[2], cells[-1].source.split("\n\n")[-1]):
+        links = set(re.findall(r"\]\(([^)#]*)", line))
+        assert wanted <= links and "#The-map)" in line, line
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda p: f"{p.parent.name}-{p.stem}")

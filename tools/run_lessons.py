@@ -35,7 +35,7 @@ def run(path):
                 output["traceback"] = [t.replace(f"{ROOT}/", "") for t in output["traceback"]]
     book.metadata = nbformat.from_dict(METADATA)
     nbformat.write(book, path)
-    print(f"{path.relative_to(ROOT)}: {time.perf_counter() - begun:.0f} s")
+    print(f"{path.name}: {time.perf_counter() - begun:.0f} s")
 
 
 def main():
