@@ -27,7 +27,8 @@ BUDGETS = {
     # The goal is 3,700. This is what they are today: kernels that nobody would miss have yet to go.
     "engines": (("ops/cpu/", "ops/gpu/"), ("ops/gpu/emulator/",), 4400),
     "grading": (("grading/",), (), 2050),
-    "whole": (("",), (), 16_000),
+    # Without the emulator, as where the budget was set: it proves kernels and is on no GPU's path.
+    "whole": (("",), ("ops/gpu/emulator/",), 16_000),
 }  # fmt: skip
 _NO_CODE = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
