@@ -27,6 +27,7 @@ function tiles(model, el) {
   };
   model.on("change", draw);
   draw();
+  return () => URL.revokeObjectURL(url);
 }
 
 function sentence(model, el) {
