@@ -280,7 +280,7 @@ def test_the_mixer_opens_on_the_band_that_changes_most(name):
 def test_a_saved_mixer_shows_each_band_and_its_share(G):
     panel = show.style_mixer(G)
     bundle = panel._repr_mimebundle_()
-    texts = re.findall(r"<br>([a-z]+), layers ([\d–]+): (\d+) %<", bundle["text/html"])
+    texts = re.findall(r"<div>([a-z]+), layers ([\d–]+): (\d+) %<", bundle["text/html"])
     assert [text[:2] for text in texts] == [("coarse", "0–2"), ("middle", "3–4"), ("fine", "5–7")]
     shares = panel.controls["layers"].shares[8:]
     assert [int(text[2]) for text in texts] == [round(100 * share) for share in shares]

@@ -76,7 +76,8 @@ def style_mixer(
             cells += [part for i in range(len(x)) for part in (xa[i : i + 1], x[i])]
             caption = f"{name}, {span(layers)}: {100 * share:.0f} %"
             frame = live.pictures(np.concatenate(cells), x.shape[1] + 1, caption, _SIDE / 2)
-            yield dataclasses.replace(frame, names=(caption,))
+            width = frame.width if x.ndim == 5 else 3 * _SIDE // 2  # so that three stand in a row
+            yield dataclasses.replace(frame, names=(caption,), width=width)
 
     def new_faces():
         numbers = {name: plain(field.value, name)[0] for name, field in fields.items()}
