@@ -335,6 +335,25 @@ def test_compiling_says_so_once(capsys, monkeypatch):
     assert quiet.timer is None
 
 
+@pytest.mark.slow
+def test_a_notebook_says_how_long_compiling_took(monkeypatch):
+    import nbclient
+    import nbformat
+
+    monkeypatch.delenv("MINIGAN_QUIET", raising=False)
+    code = (
+        "import time\nfrom minigan.ops.cpu.runtime import compile\n"
+        "notice = compile._Notice(wait=0.1)\n"
+        "for seconds in (0.7, 0.6):\n"
+        "    notice.on_start(None)\n    time.sleep(seconds)\n    notice.on_end(None)"
+    )
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(book, kernel_name="python3").execute()
+    (output,) = book.cells[0].outputs  # and nothing on stderr
+    words = "minigan: kernels compiled for this machine in 1 s"
+    assert output["data"] == {"text/plain": words, "text/html": f"<i>{words}</i>"}
+
+
 def test_filtered_lrelu_never_holds_the_upsampled_image():
     """At u = 4 it would be 16 times the input; all that is allocated is half as much again as in + out."""
     x = np.zeros((1, 256, 256, 32), np.float32).transpose(0, 3, 1, 2)

@@ -73,6 +73,78 @@ def test_at_psi_0_all_pictures_are_the_average_one(G):
     assert "every w is the average w̄" in panel.text.value and "differ by 0.000" in panel.text.value
 
 
+def test_the_sliders_curve_is_how_much_the_pictures_differ(G):
+    panel = show.psi_slider(G, "0-2", psi=-0.4)
+    slider = panel.controls["psi"]
+    slider.value = 0.33  # between the points that were measured ahead
+    curve = dict(slider.curve)
+    assert {-1, -0.4, 0, 0.33, 1, 1.5} <= set(curve) and sorted(curve) == [
+        x for x, _ in slider.curve
+    ]
+    differ = {psi: np.std(G(z_of(G, 0, 1, 2), truncation_psi=psi), axis=0).mean()
+              for psi in (-0.4, 0.33, 1.5)}  # fmt: skip
+    assert curve[0] < 1e-6 and max(curve.values()) < 1
+    for psi, value in differ.items():
+        assert curve[psi] / curve[1.5] == pytest.approx(value / differ[1.5], rel=1e-4)
+    assert f"{differ[0.33]:.3f}" in slider.caption and f"{differ[0.33]:.3f}" in panel.text.value
+    panel.controls["seeds"].value = "4"
+    assert slider.curve == [] and "needs two seeds" in slider.caption
+
+
+def test_new_faces_and_reset(G):
+    panel = show.psi_slider(G, "2-4", psi=0.5)
+    first, seeds = panel.views[0].value, panel.controls["seeds"]
+    panel.buttons["new faces"].click()
+    assert seeds.value == "5-7" and panel.views[0].names == ["seed 5", "seed 6", "seed 7"]
+    np.testing.assert_array_equal(
+        tiles(panel.views[0], 3, 32), to_uint8(G(z_of(G, 5, 6, 7), truncation_psi=0.5))
+    )
+    panel.controls["psi"].value, panel.controls["cutoff"].value = -1, 1
+    panel.buttons["reset"].click()
+    values = {name: control.value for name, control in panel.controls.items()}
+    assert values == {"psi": 0.5, "cutoff": 8, "seeds": "2-4"} and panel.views[0].value == first
+
+
+def test_the_plane_of_w_is_to_scale(G, T):
+    for network in (G, T):
+        root = ET.fromstring(show.psi_slider(network, "0-3", psi=-1.0).views[1].value)
+        lines = [line.get("points") for line in root.iter() if line.get("stroke") == "#0072B2"]
+        spans = [np.ptp(np.array([p.split(",") for p in points.split()], float), axis=0)
+                 for points in lines if points]  # fmt: skip
+        ws = network.mapping(z_of(network, 0, 1, 2, 3))[:, 0] - network.w_avg
+        rng = np.random.default_rng(0)
+        cloud = network.mapping(rng.standard_normal((400, network.z_dim), np.float32))[:, 0]
+        axes = np.linalg.svd(cloud - cloud.mean(axis=0), full_matrices=False)[2][:2]
+        true = 2 * np.abs(ws @ axes.T)  # from w to its opposite
+        ratio = np.array(spans) / true
+        assert len(spans) == 4 and np.ptp(ratio[true > 0.2]) < 0.06 * ratio[true > 0.2].mean()
+
+
+def test_a_saved_psi_slider_shows_what_dragging_would(G):
+    page = show.psi_slider(G, "5, 8", psi=0.2)._repr_mimebundle_()["text/html"]
+    rows = stills(page)
+    assert "Run this cell to drag ψ" in page and len(rows) == 5
+    for psi, row in zip((-1, 0, 0.5, 1, 1.5), rows, strict=True):
+        assert f"ψ = {psi}: ".replace("-", "−") in page
+        seen = row[2::4, 2::4, :3]  # each pixel is four wide
+        np.testing.assert_array_equal(row, np.kron(row[::4, ::4], np.ones((4, 4, 1))))
+        expected = to_uint8(G(z_of(G, 5, 8), truncation_psi=psi)).astype(int)
+        for i in range(2):
+            assert np.abs(seen[:32, 33 * i : 33 * i + 32] - expected[i]).max() <= 1
+
+
+def test_a_slider_keeps_to_its_range_and_its_kind():
+    part = live.Number("n", 2, 0, 5, 1)
+    part.value = 3.7
+    assert part.value == 4 and isinstance(part.value, int)
+    part = live.Number("x", 0.5, -1.0, 1.5, 0.05)
+    part.set_state({"value": 0.1 + 0.2})
+    assert part.value == 0.3
+    for given, kept in ((7, 1.5), (-7, -1.0), (1, 1.0)):
+        part.value = given
+        assert part.value == kept and isinstance(part.value, float)
+
+
 @pytest.mark.parametrize("psi, words", [
     (1.0, "as the mapping gave it"), (-0.5, "on the other side of w̄, at 0.50"), (1.5, "at 1.50"),
 ])  # fmt: skip

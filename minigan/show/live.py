@@ -56,7 +56,7 @@ class Frame:
         return "".join(
             f'<div style="text-align: center"><img src="data:image/{self.format};base64,'
             f'{base64.b64encode(data).decode()}" alt="{html.escape(name or self.alt)}" '
-            f'style="width: {self.width}px; height: auto">{html.escape(name)}</div>'
+            f'style="width: {self.width}px; height: auto"><div>{html.escape(name)}</div></div>'
             for data, name in zip(self._tiles(), self.names or ("",), strict=True)
         )
 

@@ -1,4 +1,4 @@
-"""The parts of a widget that ipywidgets cannot give: parts.js draws them in the browser.
+"""The parts of a widget that ipywidgets cannot give; controls.js and parts.js draw them.
 
 Slider: a handle with a name and a spoken value; Tiles: pictures that wrap and carry their names;
 Sentence: words that are announced when the controls rest; Steps: the first so many of a row.
@@ -14,8 +14,7 @@ _HERE = pathlib.Path(__file__).parent
 
 
 class Part(anywidget.AnyWidget):
-    _esm = _HERE / "parts.js"
-    part = traitlets.Unicode().tag(sync=True)
+    part = traitlets.Unicode().tag(sync=True)  # which of those in its file
 
 
 class Slider(Part):
@@ -27,6 +26,7 @@ class Slider(Part):
     "{}" being the number.
     """
 
+    _esm = _HERE / "controls.js"
     value = traitlets.Any().tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
     low, high, step = (traitlets.Any().tag(sync=True) for _ in range(3))
@@ -58,6 +58,7 @@ class Steps(Part):
     groups: {words: the labels of the chips that they stand before}.
     """
 
+    _esm = _HERE / "controls.js"
     value = traitlets.Int().tag(sync=True)
     name = traitlets.Unicode().tag(sync=True)
     groups = traitlets.List().tag(sync=True)
@@ -69,6 +70,7 @@ class Steps(Part):
 class Tiles(Part):
     """Pictures below each other in one file, shown side by side, each with its name."""
 
+    _esm = _HERE / "parts.js"
     value = traitlets.Bytes().tag(sync=True)
     format = traitlets.Unicode("png").tag(sync=True)
     width = traitlets.Unicode().tag(sync=True)
@@ -87,6 +89,7 @@ class Sentence(Part):
     """Words that a screen reader says when they have rested.  It also keeps JupyterLab's one-letter
     commands from the controls around it."""
 
+    _esm = _HERE / "parts.js"
     _css = _HERE / "parts.css"
     value = traitlets.Unicode().tag(sync=True)
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 import sys
 import threading
+import time
 
 import numba
 from numba.core import caching, event
@@ -83,27 +84,53 @@ def kernel(function):
 
 
 class _Notice(event.Listener):
-    """Says that a kernel is being compiled, when that takes more than a second."""
+    """Says that a kernel is being compiled, when that takes more than a second.
+
+    A terminal is told once, on stderr; a notebook has a line that ends with how long it took.
+    """
 
     def __init__(self, wait=1.0):
         self.wait, self.said, self.timer, self.depth = wait, False, None, 0
+        self.line, self.began, self.seconds = None, 0.0, 0.0
 
     def on_start(self, event):
         self.depth += 1  # a kernel's compilation contains those of the kernels it calls
-        if self.depth == 1 and not self.said and not quiet():
-            self.timer = threading.Timer(self.wait, self.say)
-            self.timer.daemon = True
-            self.timer.start()
+        if self.depth == 1:
+            self.began = time.monotonic()
+            self._tell("compiling for this machine, once …")
+            if not self.said and not quiet():
+                self.timer = threading.Timer(self.wait, self.say)
+                self.timer.daemon = True
+                self.timer.start()
 
     def on_end(self, event):
         self.depth -= 1
-        if self.depth == 0 and self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        if self.depth == 0:
+            self.seconds += time.monotonic() - self.began
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer.join()  # it may be speaking
+                self.timer = None
+            self._tell(f"compiled for this machine in {self.seconds:.0f} s")
 
     def say(self):
         self.said = True
-        print("minigan: compiling kernels for this machine, once …", file=sys.stderr)
+        if notebook := _notebook():
+            self.line = notebook.display({}, raw=True, display_id=True)
+            self._tell("compiling for this machine, once …")
+        else:
+            print("minigan: compiling kernels for this machine, once …", file=sys.stderr)
+
+    def _tell(self, words):
+        if self.line is not None:
+            text = f"minigan: kernels {words}"
+            self.line.update({"text/plain": text, "text/html": f"<i>{text}</i>"}, raw=True)
+
+
+def _notebook():
+    """IPython.display, if this process is a notebook's kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return sys.modules["IPython.display"] if hasattr(shell, "kernel") else None
 
 
 event.register("numba:compile", _Notice())
