@@ -190,6 +190,7 @@ def layer_browser(G, seed=0):
         return live.Seen([comes, bar, _spectrum(y, names[layer]), tiles], text)
 
     def arrange(views):
+        views[3].layout.max_width = "100%"  # magnified already: shrunk where there is no room
         columns = [ipywidgets.VBox(views[:3]), views[3]]
         return ipywidgets.Box(columns, layout=ipywidgets.Layout(flex_flow="row wrap"))
 

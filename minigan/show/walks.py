@@ -65,6 +65,7 @@ def latent_walk(G, seeds="0-2", frames=36, psi=0.7, folder="."):
     def arrange(views):
         stacks = [ipywidgets.Stack(views[i : i + frames], selected_index=0) for i in (0, frames)]
         for stack in stacks:
+            stack.layout.min_height = "212px"  # no jump while the browser reads the next picture
             ipywidgets.jslink((slider, "value"), (stack, "selected_index"))
         row = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
         return ipywidgets.VBox([ipywidgets.Box(children, layout=row)
