@@ -111,7 +111,7 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
 def moved(x, matrix):
     """Images [N, C, H, W] under the canvas' matrix: (y, where [H, W] it is known).
 
-    By cubic splines, so right to some 40 dB unless the shift is by whole pixels.
+    By cubic splines; exact where pixels meet pixels.
     """
     size = x.shape[-1]
     middle = (size - 1) / 2
