@@ -111,7 +111,8 @@ def canvas_slider(G, seeds="0-3", psi=0.7, x=0.0):
 def moved(x, matrix):
     """Images [N, C, H, W] under the canvas' matrix: (y, where [H, W] it is known).
 
-    By cubic splines, so right to some 40 dB unless the shift is by whole pixels.
+    By cubic splines: exact where pixels meet pixels, and at half a pixel right to some 35 to 40 dB
+    (two shifts by half a pixel differ from one by a whole one by 29 to 34 dB, so one by 6 less).
     """
     size = x.shape[-1]
     middle = (size - 1) / 2

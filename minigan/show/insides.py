@@ -14,7 +14,6 @@ from matplotlib import colormaps
 
 from minigan import layers
 from minigan.autograd.variable import plain
-from minigan.data.images import to_uint8
 from minigan.show import live, svg
 
 _DRAWS = 16
@@ -121,7 +120,7 @@ def _compared(picture, difference, change, captions):
     captions[1] += f", ×{_TIMES} (grey: 0)"
     difference = np.clip(_TIMES * difference, -1, 1)
     difference[:, 3:] = 1  # opaque
-    parts = [picture, difference, _coloured("magma", change[None] / top)]
+    parts = [picture, difference, _magma(change[None] / top)]
     channels = max(3, picture.shape[1])
     whole = [
         np.concatenate([x, np.ones_like(x[:, :1])], axis=1) if x.shape[1] < channels else x
@@ -131,9 +130,9 @@ def _compared(picture, difference, change, captions):
     return [live.pictures(np.concatenate(whole), 3, alt, 192, captions), bar]
 
 
-def _coloured(scale, x):
-    """[N, H, W] in 0 … 1 -> images [N, 3, H, W] in [−1, 1], in a colour scale of matplotlib's."""
-    return np.moveaxis(2 * colormaps[scale](x)[..., :3] - 1, -1, 1)
+def _magma(x):
+    """[N, H, W] in 0 … 1 -> images [N, 3, H, W] in [−1, 1], in a scale of rising lightness."""
+    return np.moveaxis(2 * colormaps["magma"](x)[..., :3] - 1, -1, 1)
 
 
 def _bar(scale, words, width):
@@ -184,13 +183,13 @@ def layer_browser(G, seed=0):
             f"{y.max():.2f}; in a map the largest is {ratio:.1f} times the median in size."
         )
         alt = f"{len(some)} maps of {names[layer]}, {side} × {side}: blue below 0, red above"
-        tiles = _apart(_coloured("coolwarm", 0.5 + 0.5 * some / scale), columns, times, alt)
+        tiles = _apart(0.5 + 0.5 * some / scale, columns, times, alt)
         bar = _bar("coolwarm", f"≤ −{scale:.2f} · 0 grey · ≥ {scale:.2f}", 180)
         comes = live.pictures(picture, 1, "The picture that comes of it", 160)
         return live.Seen([comes, bar, _spectrum(y, names[layer]), tiles], text)
 
     def arrange(views):
-        views[3].layout.max_width = "100%"  # magnified already: shrunk where there is no room
+        views[3].layout.max_width = "calc(100% - 4px)"  # shrunk where there is no room
         columns = [ipywidgets.VBox(views[:3]), views[3]]
         return ipywidgets.Box(columns, layout=ipywidgets.Layout(flex_flow="row wrap"))
 
@@ -215,12 +214,13 @@ def _plain(name, side, names):
 
 
 def _apart(x, columns, times, alt):
-    """A Frame of images [N, 3, H, W], magnified, then in a grid with 2 screen pixels between."""
-    large = to_uint8(x).repeat(times, axis=1).repeat(times, axis=2)
+    """A Frame of maps [N, H, W] in 0 … 1, magnified, in a grid with 2 screen pixels between."""
+    small = colormaps["coolwarm"](x, bytes=True)  # RGBA
+    large = small.repeat(times, axis=1).repeat(times, axis=2)
     n, height, width, _ = large.shape
     rows = -(-n // columns)
     room = np.zeros((rows * columns, height + 2, width + 2, 4), np.uint8)  # transparent
-    room[:n, :height, :width, :3], room[:n, :height, :width, 3] = large, 255
+    room[:n, :height, :width] = large
     pixels = np.concatenate(np.concatenate(room.reshape(rows, columns, *room.shape[1:]), 1), 1)
     return live.Frame(live.png(pixels), alt, pixels.shape[1])
 
