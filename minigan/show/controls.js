@@ -64,7 +64,7 @@ function slider(model, el) {
     if (curve.hidden) return;
     const place = ([x, y]) => `${(100 * share(x)).toFixed(2)},${(100 - 100 * y).toFixed(2)}`;
     const line = points.map(place).join(" ");
-    curve.innerHTML = points.length ? `<svg viewBox="0 0 100 100" preserveAspectRatio="none">
+    curve.innerHTML = points.length ? `<svg aria-hidden="true" viewBox="0 0 100 100" preserveAspectRatio="none">
       <polygon points="0,100 ${line} 100,100"/><polyline points="${line}"/></svg><i></i>` : "";
     curve.append(make("small", "", get("caption")));
     const i = points.findIndex(([x]) => x >= value - 1e-9);
