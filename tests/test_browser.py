@@ -15,7 +15,7 @@ def test_start_here_runs_and_its_first_slider_truncates(lab, browser):
     with browser.open(lab, "notebooks/00_start_here.ipynb", height=8000) as notebook:
         notebook.run_all()
         notebook.keep("00_ran")
-        page, live = notebook.page, notebook.page.locator(".minigan-live")
+        live = notebook.page.locator(".minigan-live")
         assert live.count() == 3
         notebook.press(live.first.get_by_role("slider", name="ψ").first, "ArrowLeft", 20)
         notebook.until(lambda: "every w is the average w̄" in notebook.text(), "ψ = 0 is said")
