@@ -55,10 +55,14 @@ class Frame:
         """
         return "".join(
             f'<div style="text-align: center"><img src="data:image/{self.format};base64,'
-            f'{base64.b64encode(data).decode()}" alt="{html.escape(name or self.alt)}" '
+            f'{base64.b64encode(data).decode()}" alt="{html.escape(self._alt(name))}" '
             f'style="width: {self.width}px; height: auto"><div>{html.escape(name)}</div></div>'
             for data, name in zip(self._tiles(), self.names or ("",), strict=True)
         )
+
+    def _alt(self, name):
+        """A short name does not describe a picture to who cannot see what stands around it."""
+        return name if len(name) >= 20 else f"{name} ({self.alt})" if name else self.alt
 
     def _tiles(self):
         n = len(self.names) or 1
