@@ -134,10 +134,10 @@ def test_a_saved_psi_slider_shows_what_dragging_would(G):
 
 
 def test_a_slider_keeps_to_its_range_and_its_kind():
-    part = live.Number("n", 2, 0, 5, 1)
+    part = live.Slider("n", 2, 0, 5, 1)
     part.value = 3.7
     assert part.value == 4 and isinstance(part.value, int)
-    part = live.Number("x", 0.5, -1.0, 1.5, 0.05)
+    part = live.Slider("x", 0.5, -1.0, 1.5, 0.05)
     part.set_state({"value": 0.1 + 0.2})
     assert part.value == 0.3
     for given, kept in ((7, 1.5), (-7, -1.0), (1, 1.0)):

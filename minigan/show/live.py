@@ -271,12 +271,9 @@ class Picture(ipywidgets.Image):
             self.add_class("minigan-plot")
 
 
-Number = Slider
-
-
-def psi_control(value):
+def psi_control(value: float) -> Slider:
     """The slider for ψ that all widgets have."""
-    return Number("ψ (psi)", float(value), -1.0, 1.5, 0.05)
+    return Slider("ψ (psi)", float(value), -1.0, 1.5, 0.05)
 
 
 def field(name: str, value: object) -> ipywidgets.Text:
