@@ -42,7 +42,9 @@ function slider(model, el) {
   el.classList.toggle("minigan-ticked", ticks.length > 0);
   el.append(make("label", "", get("name"), " ", typed), track);
 
+  let typing = false;
   const set = (value) => {
+    typing = false;
     if (!Number.isFinite(value)) return show();
     model.set("value", Number(Math.min(high, Math.max(low, value)).toFixed(6)));
     model.save_changes();
@@ -54,7 +56,9 @@ function slider(model, el) {
     const tick = ticks.find(([x, words]) => words && Math.abs(x - value) < 1e-6);
     range.value = value;
     range.ariaValueText = tick ? `${text}, ${tick[1]}` : get("spoken").replaceAll("{}", text);
-    if (document.activeElement !== typed || Number(typed.value) !== value) typed.value = text;
+    // What arrives while somebody types, a late answer to a drag, say, does not take it away.
+    if (!typing && (document.activeElement !== typed || Number(typed.value) !== value))
+      typed.value = text;
     follow(value);
   };
   // The curve has the slider's own axis; its dot stands above the thumb.
@@ -88,6 +92,7 @@ function slider(model, el) {
     const to = after(event, get("value"), step, low, high);
     if (to !== undefined) set(to);
   };
+  typed.oninput = () => { typing = true; };
   typed.onchange = () => set(typed.value === "" ? NaN : Number(typed.value));
   typed.onkeydown = ({ key }) => { if (key === "Enter") typed.onchange(); };
   typed.onwheel = () => typed.blur(); // so the page scrolls, and the number stays
