@@ -8,6 +8,7 @@ import pytest
 
 from minigan import files, layers, ops, training
 from minigan.cli.train import setting
+from minigan.evaluation.measure import styles
 from minigan.networks import reader
 from minigan.training.warm_start import warm_start
 from tests.test_training import CONFIGS, GROWING, STYLEGAN3, TINY, quiet  # noqa: F401
@@ -63,6 +64,37 @@ def test_a_narrower_generator_does_not_begin_with_a_wider_one(tmp_path):
     assert not (tmp_path / "narrow").exists()
 
 
+@pytest.mark.parametrize("changed", [{"G.w_dim": 12}, {"G.mapping_kwargs.num_layers": 5}])
+def test_another_mapping_network_is_fresh_and_leads_to_the_old_styles(changed, tmp_path, capsys):
+    """W has the old mean and covariance as the synthesis network sees them: those of its styles."""
+    old = training.start(dataclasses.replace(TINY, seed=3)).G
+    rng = np.random.default_rng(0)
+    drift = {
+        k: rng.standard_normal(v.shape, np.float32) for k, v in old.params.items() if "affine" in k
+    }
+    old = old.replace(params=old.params | drift)
+    files.save(tmp_path / "old.npz", {"G_ema": old})
+    config = training.override(TINY, changed)
+    fresh = training.start(config)
+    state = warm_start(fresh, [tmp_path / "old.npz"])
+    assert state.G.config == config.G and "a fresh mapping network" in capsys.readouterr().out
+    for name in ("G", "G_ema"):
+        new = getattr(state, name)
+        for key, value in new.params.items():
+            if "mapping" in key:
+                assert np.array_equal(value, fresh.G.params[key])
+            elif "affine" not in key:
+                assert np.array_equal(value, old.params[key]), key
+        z = rng.standard_normal((20_000, 4), np.float32)
+        wanted, got = (styles(G, G.mapping(z)[:, 0]) for G in (old, new))
+        np.testing.assert_allclose(got.mean(axis=0), wanted.mean(axis=0), atol=0.05)
+        np.testing.assert_allclose(
+            np.cov(got.T), np.cov(wanted.T), atol=0.05 * np.cov(wanted.T).max()
+        )
+        np.testing.assert_allclose(new.w_avg, new.mapping(z)[:, 0].mean(axis=0), atol=0.02)
+    assert all(np.array_equal(v, state.G_ema.params[k]) for k, v in state.G.params.items())
+
+
 def settings_said(error):
     """What an error says to set, as `--set` reads it."""
     words = shlex.split(str(error.value).partition(": set ")[2])
@@ -73,7 +105,7 @@ SETTINGS = {
     "tiny": {
         "G.activation": "relu", "G.architecture": "resnet", "G.resample_filter": [1, 2, 1],
         "G.conv_clamp": 256.0, "G.use_noise": False, "G.mapping_kwargs.activation": "relu",
-        "G.mapping_kwargs.lr_multiplier": 0.01, "G.mapping_kwargs.num_layers": 1,
+        "G.mapping_kwargs.lr_multiplier": 0.01,
         "D.activation": "relu", "D.architecture": "skip", "D.resample_filter": [1, 1],
         "D.conv_clamp": 256.0,
     },

@@ -36,9 +36,10 @@ def warm_start(state: State, paths: Iterable[str | pathlib.Path]) -> State:
     state: fresh; paths: network files, or shipped names; the later one's network of a name counts.
 
     What G lacks there adds nothing to the picture at first: its toRGB starts at 0; and a StyleGAN2
-    with more channels than the file's is the narrower one, widened, see `_widened`.  D's new first
-    block starts with what the old first layer saw, see `_hand_on`.  D and G_ema come from the files
-    too, as far as they have them.  What was copied of each network is printed.
+    with more channels than the file's is the narrower one, widened, see `_widened`; with another
+    mapping network, it has a fresh one, see `_remapped`.  D's new first block starts with what the
+    old first layer saw, see `_hand_on`.  D and G_ema come from the files too, as far as they have
+    them.  What was copied of each network is printed.
     Raises: as `files.read`; ValueError if nothing fits, and, with what to set, if the file's
     StyleGAN2 is the wider one or its parameters would mean something else here.
     """
@@ -52,10 +53,14 @@ def warm_start(state: State, paths: Iterable[str | pathlib.Path]) -> State:
         copied[mine] = 0
         if source is None or type(source) is not type(network):
             continue  # of another paper, say; how much was copied is printed
-        _check_meaning(mine, source.config, network.config)
         of_stylegan2 = isinstance(network.config, stylegan2.Config)
         if of_stylegan2:
             _check_no_wider(source.config, network.config)
+            if _maps_otherwise(source.config, network.config):
+                print(f"init: {mine} begins with a fresh mapping network, of another size")
+                # Of both from one, or G and its average would be of different minds.
+                source = _remapped(theirs.get("G_ema", source), network)
+        _check_meaning(mine, source.config, network.config)
         new = {"params": {}, "buffers": {}}
         for part in new:
             widens, old = of_stylegan2 and part == "params", getattr(source, part)
@@ -81,6 +86,50 @@ def warm_start(state: State, paths: Iterable[str | pathlib.Path]) -> State:
     for mine, count in copied.items():
         print(f"init: copied {count} of {len(getattr(state, mine).params)} parameters of {mine}")
     return dataclasses.replace(state, **changes)
+
+
+def _maps_otherwise(theirs, ours):
+    """Whether a mapping network of one size cannot take over the other's."""
+    sizes = [(c.z_dim, c.w_dim, c.mapping_kwargs.num_layers) for c in (theirs, ours)]
+    return sizes[0] != sizes[1] and not ours.c_dim
+
+
+def _remapped(source, network, n=20_000):
+    """source, a StyleGAN2, with the mapping network of `network`, fresh, in place of its own.
+
+    Its affine layers take the new w whitened, turned at random, and brought to the mean and the
+    covariance of the old w's.  The pictures are others then, but hardly worse: an old W is close to
+    a normal distribution.  What the old mapping network had learned is lost.
+    """
+    rng = np.random.default_rng(0)
+    ours, theirs = network.config, source.config
+    (old, root), (new, white) = (
+        _moments(G.mapping(rng.standard_normal((n, G.z_dim), np.float32))[:, 0])
+        for G in (source, network)
+    )
+    values, vectors = white
+    kept = np.argsort(-values)[: theirs.w_dim]
+    white = (vectors[:, kept] / np.sqrt(values[kept])).T
+    turn = np.linalg.qr(rng.standard_normal((theirs.w_dim, len(kept))))[0]
+    values, vectors = root
+    take = (vectors * np.sqrt(np.maximum(values, 0))) @ turn @ white  # [old w_dim, new w_dim]
+    params = {k: v for k, v in source.params.items() if not k.startswith("mapping.")}
+    for name in [k for k in params if k.endswith(".affine.weight")]:
+        # A dense layer divides its weight by √(its inputs): equalized learning rate.
+        weight, bias = params[name] / math.sqrt(theirs.w_dim), name.replace("weight", "bias")
+        params[bias] = (params[bias] + weight @ (old - take @ new)).astype(np.float32)
+        params[name] = (weight @ take * math.sqrt(ours.w_dim)).astype(np.float32)
+    params |= {k: v for k, v in network.params.items() if k.startswith("mapping.")}
+    changed = {name: getattr(ours, name) for name in ("z_dim", "w_dim", "mapping_kwargs")}
+    config = dataclasses.replace(theirs, **changed)
+    buffers = source.buffers | {"mapping.w_avg": new.astype(np.float32)}
+    return dataclasses.replace(source, config=config, params=params, buffers=buffers)
+
+
+def _moments(w):
+    """Mean [D] of w [N, D], and eigenvalues and eigenvectors of its covariance."""
+    w = w.astype(np.float64)
+    return w.mean(axis=0), np.linalg.eigh(np.cov(w.T))
 
 
 def differences(theirs, ours, prefix):
