@@ -1,19 +1,28 @@
 """Networks that read portraits: their losses, their units, and that they learn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from minigan import autograd, files
 from minigan.data import portraits
 from minigan.networks import reader
-from minigan.training.reader import factors_loss, identity_loss, train
+from minigan.training.reader import (
+    factors_loss,
+    identity_loss,
+    strangers_and_siblings,
+    train,
+)
 
 TINY = {"channels": (4, 4, 4, 4), "features": 8, "embedding": 4}
 
 
-@pytest.fixture(params=["factors", "identity"])
+@pytest.fixture(params=["factors", "identity", "factors of 64²"])
 def network(request):
-    config = reader.Config(task=request.param, **TINY)
+    config = reader.Config(task=request.param.split()[0], **TINY)
+    if "64" in request.param:
+        config = dataclasses.replace(config, resolution=64, channels=(3, *config.channels))
     return reader.Network.init(config, np.random.default_rng(0))
 
 
@@ -29,6 +38,26 @@ def test_reading_undoes_the_targets(rng):
     read = Perfect.init(config, rng).read(np.zeros((50, 3, 32, 32), np.float32))
     for name, value in factors.items():
         np.testing.assert_allclose(read[name], value, atol=2e-6, err_msg=name)
+
+
+def test_doubt_is_that_of_the_least_certain_choice(rng):
+    """By hand: two of six hair colours equally likely, and everything else certain."""
+    wanted = 50 * reader.targets(portraits.sample_factors(3, rng))
+    first, last = {name: (a, b) for name, a, b in _columns()}["hair_color"]
+    wanted[1, first:last] = 0
+    wanted[1, first : first + 2] = 50
+    wanted[2, first:last] = np.log([0.7, 0.1, 0.05, 0.05, 0.05, 0.05])
+
+    class Said(reader.Network):
+        def outputs(self, images):
+            return wanted
+
+    doubt = Said.init(reader.Config(**TINY), rng).doubt(np.zeros((3, 3, 32, 32), np.float32))
+    np.testing.assert_allclose(doubt, [0, 0.5, 0.3], atol=1e-6)
+
+
+def _columns():
+    return [(f.name, first, last) for f, first, last in reader.columns()]
 
 
 def test_losses_by_other_formulas(rng):
@@ -56,7 +85,8 @@ def test_losses_by_other_formulas(rng):
 
 
 def test_gradients(network, rng):
-    images = rng.normal(size=(4, 3, 32, 32))
+    size = network.config.resolution
+    images = rng.normal(size=(4, 3, size, size))
     wanted = reader.targets(portraits.sample_factors(4, rng)).astype(np.float64)
     params = {name: p.astype(np.float64) for name, p in network.params.items()}
 
@@ -67,6 +97,23 @@ def test_gradients(network, rng):
     if network.config.task == "identity":
         wanted = None
     autograd.check_grads(loss, params, order=1, eps=1e-7)
+
+
+def test_siblings_differ_in_one_factor_of_identity(rng):
+    drawn = strangers_and_siblings(40, rng)
+    assert list(drawn) == list(portraits.people(2, rng)) and len(drawn["yaw"]) == 40
+    seen = set()
+    for i in range(20):
+        differ = [name for name in portraits.IDENTITY if drawn[name][i] != drawn[name][20 + i]]
+        assert len(differ) == 1
+        f, pair = portraits.BY_NAME[differ[0]], drawn[differ[0]][[i, 20 + i]]
+        seen |= set(differ)
+        if not f.choices:
+            assert (f.high - f.low) / 4 <= np.ptp(pair) <= (f.high - f.low) * 3 / 4
+            assert f.low <= pair.min() and pair.max() <= f.high
+        else:
+            assert pair.max() < len(f.choices)
+    assert len(seen) > 4 and np.any(drawn["yaw"][:20] != drawn["yaw"][20:])
 
 
 @pytest.mark.parametrize("task, start", [("factors", 1.0), ("identity", 3.4)])
@@ -84,7 +131,8 @@ def test_training_learns(task, start, rng):
 
 
 def test_larger_pictures_are_averaged_in_blocks(network, rng):
-    small = rng.uniform(-1, 1, (3, 3, 32, 32)).astype(np.float32)
+    size = network.config.resolution
+    small = rng.uniform(-1, 1, (3, 3, size, size)).astype(np.float32)
     large = small.repeat(4, axis=2).repeat(4, axis=3)
     np.testing.assert_allclose(network(large), network(small), atol=1e-5)
     if network.config.task == "identity":
@@ -103,7 +151,9 @@ def test_saved_and_loaded(network, tmp_path):
     "call, error",
     [
         (lambda n: reader.Config(task="age"), "task is 'age'"),
-        (lambda n: reader.Config(channels=(1, 2)), r"channels are \(1, 2\)"),
+        (lambda n: reader.Config(channels=(1, 2)), r"channels are \(1, 2\); expected 4 whole"),
+        (lambda n: reader.Config(resolution=64), "expected 5 whole numbers"),
+        (lambda n: reader.Config(resolution=48), "resolution is 48; expected 32, 64"),
         (lambda n: n(np.zeros((2, 3, 48, 48), np.float32)), r"shape \(2, 3, 48, 48\)"),
         (lambda n: n(np.zeros((2, 1, 32, 32), np.float32)), r"shape \(2, 1, 32, 32\)"),
         (lambda n: n(np.full((2, 3, 32, 32), np.nan, np.float32)), "NaN"),

@@ -37,6 +37,7 @@ def add(commands) -> None:
 
     reader = commands.add_parser("reader", help="train a network that reads portraits")
     reader.add_argument("--task", choices=("factors", "identity"), required=True)
+    reader.add_argument("--resolution", type=int, choices=(32, 64), default=32, help="of pictures")
     reader.add_argument("--kimg", type=positive, default=200, help="thousands of drawings it sees")
     reader.add_argument("--seed", type=whole(0), default=0)
     reader.add_argument("--out", required=True, help="the file it goes to")
@@ -82,11 +83,16 @@ def _distill(args):
 
 def _reader(args):
     from minigan import device, files
-    from minigan.networks.reader import Config
+    from minigan.networks.reader import CHANNELS, Config
     from minigan.training import reader
 
     check_out(args.out)
-    network = reader.train(Config(task=args.task), args.kimg, args.seed)
-    made = {"command": f"python -m minigan reader --task {args.task} --kimg {args.kimg:g} "
-                       f"--seed {args.seed}", "machine": device.machine()}  # fmt: skip
+    size = args.resolution
+    config = Config(task=args.task, resolution=size, channels=CHANNELS[size])
+    network = reader.train(config, args.kimg, args.seed)
+    made = {
+        "command": f"python -m minigan reader --task {args.task} --resolution {size} "
+                   f"--kimg {args.kimg:g} --seed {args.seed}",
+        "machine": device.machine(),
+    }  # fmt: skip
     files.save(args.out, {"features": network}, half=True, made=made)

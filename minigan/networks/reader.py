@@ -9,7 +9,8 @@ here, on drawn portraits whose every factor is known, so their mistakes are know
     identity = files.load_reader("identity")
     identity(images)               [N, 32] of length 1: near for one person, whatever the pose
 
-Both see 32² pixels: larger pictures are averaged in blocks first, always in this one way.
+Each sees pictures of its own size, 32² or 64² pixels: larger ones are averaged in blocks first,
+always in this one way.
 
 Read first: `data/portraits.py`, `layers.py`.  Read next: `training/reader.py`.
 Not here: a borrowed network.  Distances in these features are no FID, and are not called so.
@@ -25,7 +26,8 @@ from minigan.data import portraits
 from minigan.layers import conv, dense
 from minigan.networks import base, init
 
-SIZE = 32
+# Of those that ship, at R², R/2², … 4².
+CHANNELS = {32: (32, 48, 64, 96), 64: (16, 32, 48, 64, 96)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +35,31 @@ class Config:
     """A trunk of convolutions, and what it is asked for."""
 
     task: str = "factors"  # or "identity"
-    channels: tuple = (32, 48, 64, 96)  # at 32², 16², 8², 4²
+    channels: tuple = CHANNELS[32]
     features: int = 64
     embedding: int = 32  # of an identity
+    resolution: int = 32  # of the pictures it sees
 
     def __post_init__(self):
-        check.fields(self, features=1, embedding=1)
+        check.fields(self, features=1, embedding=1, resolution=32)
         check.choice(self, "task", ("factors", "identity"))
-        if len(self.channels) != 4 or any(type(n) is not int or n < 1 for n in self.channels):
-            raise ValueError(f"Config: channels are {self.channels}; expected four whole numbers")
+        wanted = self.resolution.bit_length() - 2
+        if self.resolution != 2 << wanted:
+            raise ValueError(f"Config: resolution is {self.resolution}; expected 32, 64, 128, …")
+        if len(self.channels) != wanted or any(type(n) is not int or n < 1 for n in self.channels):
+            raise ValueError(
+                f"Config: channels are {self.channels}; expected {wanted} whole numbers, one each "
+                f"for {self.resolution}² … 4²"
+            )
+
+    @property
+    def sizes(self):
+        """[R, R/2, …, 4]."""
+        return [self.resolution >> i for i in range(len(self.channels))]
+
+    def twice(self, size):
+        """Whether there is a second convolution at this size."""
+        return 8 < size < self.resolution
 
     @property
     def outputs(self):
@@ -88,27 +106,28 @@ class Network(base.Network):
         """Fresh weights, float32.  rng: numpy.random.Generator."""
         check.rng(rng)
         params, inside, layer = {}, 3, init.layer
-        for i, outside in enumerate(config.channels):
-            params |= layer(rng, f"b{SIZE >> i}.conv", outside, inside, 3, 3)
+        for size, outside in zip(config.sizes, config.channels, strict=True):
+            params |= layer(rng, f"b{size}.conv", outside, inside, 3, 3)
             inside = outside
-        params |= layer(rng, "b16.conv1", config.channels[1], config.channels[1], 3, 3)
+        for size, width in zip(config.sizes, config.channels, strict=True):
+            if config.twice(size):
+                params |= layer(rng, f"b{size}.conv1", width, width, 3, 3)
         params |= layer(rng, "fc", config.features, 16 * inside)
         params |= layer(rng, "out", config.outputs, config.features)
         return cls(config, params)
 
     def trunk(self, images):
-        """images float [N, 3, R, R] in [−1, 1], R = 32·2ⁱ -> features [N, features].
+        """images float [N, 3, R, R] in [−1, 1], R = resolution·2ⁱ -> features [N, features].
 
         Raises: TypeError, ValueError for another dtype or shape, or numbers that are not finite.
         """
-        p = self.params
-        x = shrink(images)
-        x = conv(p, "b32.conv", x, act="lrelu")
-        # Halved without a low-pass filter: here details count, and nobody looks at the maps.
-        x = conv(p, "b16.conv", x, down=2, act="lrelu")
-        x = conv(p, "b16.conv1", x, act="lrelu")
-        x = conv(p, "b8.conv", x, down=2, act="lrelu")
-        x = conv(p, "b4.conv", x, down=2, act="lrelu")
+        p, config = self.params, self.config
+        x = shrink(images, config.resolution)
+        for size in config.sizes:
+            # Halved without a low-pass filter: here details count, and nobody looks at the maps.
+            x = conv(p, f"b{size}.conv", x, down=1 if size == config.resolution else 2, act="lrelu")
+            if config.twice(size):
+                x = conv(p, f"b{size}.conv1", x, act="lrelu")
         return dense(p, "fc", np.reshape(x, (x.shape[0], -1)), "lrelu")
 
     def outputs(self, images):
@@ -142,6 +161,17 @@ class Network(base.Network):
                 found[f.name] = (part[:, 0] + 1) * ((f.high - f.low) / 2) + f.low
         return found
 
+    def doubt(self, images):
+        """How unsure `read` is of its choices: [N], the largest of 1 − the likeliest's probability,
+        from 0 to 1, of all factors with choices.  Raises: as `read`."""
+        y = in_batches(self.outputs, images)
+        doubts = []
+        for f, first, last in columns():
+            if f.choices:
+                p = np.exp(y[:, first:last] - y[:, first:last].max(axis=1, keepdims=True))
+                doubts.append(1 - 1 / p.sum(axis=1))  # the likeliest's p is 1
+        return np.max(doubts, axis=0)
+
     @property
     def fingerprint(self):
         """Eight letters that change with any weight: distances of other features do not compare."""
@@ -151,16 +181,18 @@ class Network(base.Network):
         return digest.hexdigest()[:8]
 
 
-def shrink(images):
-    """images [N, 3, R, R] averaged in blocks to 32².  Raises: ValueError for another R."""
+def shrink(images, size):
+    """images [N, 3, R, R] averaged in blocks to size².  Raises: ValueError for another R."""
     check.finite("images", images, (None, 3, None, None))
     n, c, height, width = images.shape
-    times = height // SIZE
-    if height != width or times < 1 or times * SIZE != height:
-        raise ValueError(f"images have shape {images.shape}; expected [N, 3, R, R], R = 32, 64, …")
+    times = height // size
+    if height != width or times < 1 or times * size != height:
+        raise ValueError(
+            f"images have shape {images.shape}; expected [N, 3, R, R], R = {size}, {2 * size}, …"
+        )
     if times == 1:
         return images
-    return np.mean(np.reshape(images, (n, c, SIZE, times, SIZE, times)), axis=(3, 5))
+    return np.mean(np.reshape(images, (n, c, size, times, size, times)), axis=(3, 5))
 
 
 def in_batches(f, x, size=128):

@@ -24,7 +24,7 @@ from minigan.data import portraits
 from minigan.layers import dense
 from minigan.networks import base, init
 from minigan.networks.init import zeros
-from minigan.networks.reader import SIZE, Config, Network, in_batches
+from minigan.networks.reader import Config, Network, in_batches
 
 
 class FeatureDiscriminator(base.Network):
@@ -46,7 +46,8 @@ class FeatureDiscriminator(base.Network):
         if f is None:
             f = Network.init(config, rng)
         else:
-            drawn = portraits.draw_randomly(portraits.people(1000, rng), SIZE, rng)
+            people = portraits.people(1000, rng)
+            drawn = portraits.draw_randomly(people, config.resolution, rng)
             seen = in_batches(f.trunk, drawn)
             mean, std = seen.mean(axis=0), seen.std(axis=0) + np.float32(1e-3)
         params = init.layer(rng, "fc", n, n)
@@ -56,8 +57,8 @@ class FeatureDiscriminator(base.Network):
         return cls(config, params, buffers)
 
     def see(self, img):
-        """img float [N, 3, R, R], R = 32·2ⁱ -> f's features [N, features], each of mean 0 and
-        standard deviation 1 over portraits.  Raises: as `reader.Network.trunk`."""
+        """img float [N, 3, R, R], R = f's resolution·2ⁱ -> f's features [N, features], each of mean
+        0 and standard deviation 1 over portraits.  Raises: as `reader.Network.trunk`."""
         params = {k[2:]: v for k, v in self.buffers.items() if k.startswith("f.")}
         seen = Network(self.config, params).trunk(img)
         return (seen - self.buffers["mean"]) * (1 / self.buffers["std"])
@@ -67,5 +68,5 @@ class FeatureDiscriminator(base.Network):
         return dense(self.params, "out", dense(self.params, "fc", seen, "lrelu"))
 
     def __call__(self, img):
-        """img float [N, 3, R, R], R = 32·2ⁱ -> logits [N, 1].  Raises: as `see`."""
+        """img float [N, 3, R, R], R = f's resolution·2ⁱ -> logits [N, 1].  Raises: as `see`."""
         return self.judge(self.see(img))

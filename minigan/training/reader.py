@@ -9,7 +9,7 @@ import numpy as np
 
 from minigan import autograd, optim, progress
 from minigan.data import portraits
-from minigan.networks.reader import SIZE, Network, columns, targets, unit
+from minigan.networks.reader import Network, columns, targets, unit
 
 
 def factors_loss(outputs, wanted):
@@ -42,6 +42,29 @@ def _log_softmax(x):
     return x - np.log(np.sum(np.exp(x), axis=1, keepdims=True))
 
 
+def strangers_and_siblings(n, rng):
+    """Factors of n people, each of the second half like one of the first but for one factor that
+    makes the person.
+
+    Strangers differ in everything, and the hair alone tells them apart; whether a pair has the same
+    eyes and brows is asked by siblings only.
+    """
+    first = portraits.people(n // 2, rng)
+    second = {
+        name: value.copy() for name, value in portraits.people(n - n // 2, rng, first).items()
+    }
+    which = rng.integers(len(portraits.IDENTITY), size=n // 2)
+    for i, name in enumerate(portraits.IDENTITY):
+        f, rows = portraits.BY_NAME[name], np.flatnonzero(which == i)
+        if f.choices:  # one of the others
+            k = len(f.choices)
+            second[name][rows] = (second[name][rows] + rng.integers(1, k, len(rows))) % k
+        else:  # at least a quarter of the range away
+            away = rng.uniform(0.25, 0.75, len(rows)) * (f.high - f.low)
+            second[name][rows] = f.low + (second[name][rows] - f.low + away) % (f.high - f.low)
+    return {name: np.concatenate([first[name], second[name]]) for name in first}
+
+
 def train(config, kimg, seed=0, batch=32, lr=0.03):
     """A network trained on kimg thousand freshly drawn portraits; the rate falls to 0 in a line.
 
@@ -51,18 +74,18 @@ def train(config, kimg, seed=0, batch=32, lr=0.03):
     """
     rng = np.random.default_rng(seed)
     network = Network.init(config, rng)
-    params, steps = network.params, math.ceil(1000 * kimg / batch)
+    size, params, steps = config.resolution, network.params, math.ceil(1000 * kimg / batch)
     state = optim.Adam(lr, (0.9, 0.99)).init(params)
     bar = progress.bar(range(steps), config.task)
     for step in bar:
         if config.task == "factors":
             factors = portraits.people(batch, rng)
-            images, wanted = portraits.draw_randomly(factors, SIZE, rng), targets(factors)
+            images, wanted = portraits.draw_randomly(factors, size, rng), targets(factors)
         else:
-            someone = portraits.people(batch // 2, rng)
+            someone = strangers_and_siblings(batch // 2, rng)
             again = portraits.people(batch // 2, rng, someone)
             images = np.concatenate(
-                [portraits.draw_randomly(factors, SIZE, rng) for factors in (someone, again)]
+                [portraits.draw_randomly(factors, size, rng) for factors in (someone, again)]
             )
 
         def loss(params, images=images, wanted=None if config.task == "identity" else wanted):
