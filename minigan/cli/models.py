@@ -23,11 +23,11 @@ def add(commands) -> None:
     command.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")
     command.set_defaults(run=lambda args: export(args.folder, args.name))
     command = commands.add_parser("measure", help="print the measures of a network")
-    command.add_argument("network", metavar="NETWORK", help=NETWORK)
+    command.add_argument("network", metavar="NETWORK", nargs="+", help=NETWORK)
     command.add_argument(
-        "--quick", action="store_true", help="from fewer samples: about a minute for portraits32"
+        "--quick", action="store_true", help="of generators, a line each, in a minute or two"
     )
-    command.set_defaults(run=lambda args: print(measures(args.network, args.quick)))
+    command.set_defaults(run=_measure)
     command = commands.add_parser("card", help="write a shipped network's model card anew")
     command.add_argument("--network", required=True, help="a shipped name such as portraits32")
     command.set_defaults(run=lambda args: write_card(args.network))
@@ -57,8 +57,50 @@ def export(run: str | pathlib.Path, name: str, folder: str | pathlib.Path | None
     files.save(folder / f"{name}-D.npz", {"D": networks["D"]}, half=True)
 
 
-def measures(name: str | pathlib.Path, quick: bool = False) -> str:
-    """The measures of a shipped network, or of a file, as Markdown; quick: from fewer samples.
+def _measure(args):
+    if args.quick:
+        print(sheets(args.network))
+    else:
+        print("\n\n".join(map(measures, args.network)))
+
+
+def sheets(names: list[str | pathlib.Path]) -> str:
+    """`evaluation/sheet.py`'s numbers of several generators as a Markdown table, a line each.
+
+    Raises: as `files.read_networks`; ValueError for a file without a generator.
+    """
+    from minigan.evaluation import sheet, tables
+
+    rows = []
+    for name in names:
+        G, made = _generator(name)
+        seen, seconds = made.get("images", 0), made.get("seconds", 0)
+        cost = [f"{seen / 1000:g}", f"{seconds / 60:.0f}"] if seen else ["", ""]
+        rows.append([pathlib.Path(name).stem, *cost, *tables.of_sheet(sheet.quick(G))])
+    return tables.table(["network", "kimg", "minutes", *sheet.NUMBERS], rows)
+
+
+def _generator(name):
+    """A file's generator and what it says of its training."""
+    from minigan import files
+
+    path = files.shipped(name)
+    networks = files.read_networks(path)
+    G = networks.get("G_ema") or networks.get("G")
+    if G is None:
+        raise ValueError(f"{name} holds {sorted(networks)}; expected a generator")
+    check_images(name, G)
+    meta = {} if path.suffix == ".pkl" else files.read(path)[2]
+    made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
+    log = made.get("log", [])
+    return G, {
+        "images": made.get("state", {}).get("images", 0),
+        "seconds": sum(row["seconds"] for row in log),
+    } | made
+
+
+def measures(name: str | pathlib.Path) -> str:
+    """The measures of a shipped network, or of a file, as Markdown.
 
     Raises: as `files.read_networks`; ValueError for a file without a generator or a reader.
     """
@@ -66,20 +108,12 @@ def measures(name: str | pathlib.Path, quick: bool = False) -> str:
     from minigan.evaluation import measure
     from minigan.networks import reader
 
-    path = files.shipped(name)
-    networks = files.read_networks(path)
-    network = next(iter(networks.values()))
+    network = next(iter(files.read_networks(files.shipped(name)).values()))
     if isinstance(network, reader.Network):
-        return reader_tables(network, 500 if quick else measure.N)
-    G = networks.get("G_ema") or networks.get("G")
-    if G is None:
-        raise ValueError(f"{name} holds {sorted(networks)}; expected a generator or a reader")
-    check_images(name, G)
-    meta = {} if path.suffix == ".pkl" else files.read(path)[2]
-    made = meta.get("made") or meta  # of a shipped network, or of a checkpoint
-    seen = made.get("images", made.get("state", {}).get("images", 0))
-    sizes = measure.QUICK if quick else measure.CARD
-    return generator_tables(G, drawn(made) if seen else None, seen, sizes)
+        return reader_tables(network, measure.N)
+    G, made = _generator(name)
+    seen = made["images"]
+    return generator_tables(G, drawn(made) if seen else None, seen, measure.CARD)
 
 
 def drawn(made: dict):
@@ -102,10 +136,9 @@ def generator_tables(G, data, images_seen: int, sizes) -> str:
     """Everything measured of a generator of portraits.  data, images_seen: its training's."""
     import numpy as np
 
-    from minigan import files
     from minigan.evaluation import measure, tables, variance
 
-    found = measure.every(G, files.load_reader("factors"), data, images_seen, sizes)
+    found = measure.every(G, measure.reader_for(G), data, images_seen, sizes)
     if variance.splits(G):
         found["variance"] = variance.variance_split(G, np.random.default_rng(0), sizes.shares)
     return tables.of_generator(found)
@@ -115,9 +148,10 @@ def reader_tables(network, n: int) -> str:
     """What a network that reads portraits gets right, of n drawings or 1,000 people."""
     from minigan.evaluation import measure, tables
 
+    size = network.config.resolution
     if network.config.task == "factors":
-        return tables.of_factors(measure.reading(network, n), n)
-    return tables.of_identity(measure.recognition(network))
+        return tables.of_factors(measure.reading(network, n), size, n)
+    return tables.of_identity(measure.recognition(network), size)
 
 
 def write_card(name: str, folder: str | pathlib.Path | None = None) -> None:

@@ -11,12 +11,13 @@ import dataclasses
 
 import numpy as np
 
+from minigan import files
 from minigan.autograd.variable import plain
 from minigan.data import portraits
 from minigan.evaluation import metrics
 from minigan.evaluation.equivariance import eq_r, eq_t, eq_t_frac
 from minigan.layers import dense
-from minigan.networks.reader import SIZE, columns, in_batches, targets
+from minigan.networks.reader import columns, in_batches, targets
 
 SEEDS = (0, 1, 2)
 N = 4000
@@ -38,7 +39,6 @@ class Sizes:
 
 
 CARD = Sizes()
-QUICK = Sizes(1000, 25, 48, 100, 2000, 200, 64)
 
 
 def every(G, reader, data=None, images_seen: int = 0, sizes: Sizes = CARD) -> dict:
@@ -52,7 +52,8 @@ def every(G, reader, data=None, images_seen: int = 0, sizes: Sizes = CARD) -> di
     except ValueError as error:  # G has collapsed, and the card says so
         separable = str(error)
     return {
-        "reader": {"fingerprint": reader.fingerprint, "features": reader.config.features},
+        "reader": {"fingerprint": reader.fingerprint, "features": reader.config.features,
+                   "name": f"factors{reader.config.resolution}"},
         "sizes": sizes,
         "distances": distances(G, reader, sizes.distances),
         "path_lengths": path_lengths(G, reader, sizes.paths),
@@ -64,6 +65,11 @@ def every(G, reader, data=None, images_seen: int = 0, sizes: Sizes = CARD) -> di
         "equivariance": equivariance(G, sizes.canvases),
         "variety": variety(G, sizes.variety),
     }  # fmt: skip
+
+
+def reader_for(G):
+    """The shipped network for factors that sees as many pixels as G draws, and never taught it."""
+    return files.load_reader("factors64" if G.img_resolution >= 64 else "factors32")
 
 
 def images(G, n, rng, psi=1.0):
@@ -83,10 +89,7 @@ def drawings(n, resolution, rng):
 
 
 def blurred(pictures):
-    """Only 16 × 16 pixels left, whatever the size: what a bad generator might do.
-
-    At 64² halving would not do: the readers look at 32².
-    """
+    """Only 16 × 16 pixels left, whatever the size: what a bad generator might do."""
     n, c, height, width = pictures.shape
     blocks = np.reshape(pictures, (n, c, 16, height // 16, 16, width // 16))
     return np.reshape(np.broadcast_to(blocks.mean((3, 5), keepdims=True), blocks.shape),
@@ -136,7 +139,7 @@ def path_lengths(G, reader, n=200, seeds=SEEDS):
     }
 
 
-def _by_factor(factors):
+def by_factor(factors):
     """{name: [N, K]}: each factor as numbers; a choice as a column for each value."""
     y = targets(factors)
     return {f.name: y[:, first:last] for f, first, last in columns()}
@@ -158,9 +161,9 @@ def readable(G, reader, n=N, seed=0):
     rng = np.random.default_rng([seed, 3])
     z = rng.standard_normal((n, G.z_dim), np.float32)
     ws = G.mapping(z)
-    wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
+    wanted = by_factor(reader.read(synthesise(G, ws, rng)))
     spaces = {"z": z, "w": ws[:, 0], "s": styles(G, ws[:, 0])}
-    shares = {space: _readabilities(x, wanted) for space, x in spaces.items()}
+    shares = {space: readabilities(x, wanted) for space, x in spaces.items()}
     layers = by_layer(G, reader, n, seed)
     return {
         name: {space: share[name][:2] for space, share in shares.items()} | {"layers": layers[name]}
@@ -168,7 +171,7 @@ def readable(G, reader, n=N, seed=0):
     }
 
 
-def _readabilities(x, wanted):
+def readabilities(x, wanted):
     """`metrics.readabilities`, with NaN for what G never varies, as a collapsed one does."""
     varied = {name: y for name, y in wanted.items() if np.ptp(y, axis=0).max() > 0}
     return dict.fromkeys(wanted, (np.nan, np.nan, 0)) | metrics.readabilities(x, varied)
@@ -182,8 +185,8 @@ def by_layer(G, reader, n=N, seed=0):
         [G.mapping(rng.standard_normal((n, G.z_dim), np.float32))[:, i] for i in range(G.num_ws)],
         axis=1,
     )
-    wanted = _by_factor(reader.read(synthesise(G, ws, rng)))
-    shares = [_readabilities(ws[:, i], wanted) for i in range(G.num_ws)]
+    wanted = by_factor(reader.read(synthesise(G, ws, rng)))
+    shares = [readabilities(ws[:, i], wanted) for i in range(G.num_ws)]
     return {name: [share[name][0] for share in shares] for name in wanted}
 
 
@@ -227,11 +230,13 @@ def shares(read):
     return found
 
 
-def coverage(G, reader, n=N, seed=0, psi=1.0):
-    """{factor: [(value, share in drawings, share in G's pictures)]}, both as the reader sees them.
+def covered(real, fake):
+    """Whether a value's share in G's pictures is within a factor of two of that in drawings."""
+    return (fake >= real / 2) & (fake <= 2 * real)
 
-    A value is covered if its share is within a factor of two of the drawings'.
-    """
+
+def coverage(G, reader, n=N, seed=0, psi=1.0):
+    """{factor: [(value, share in drawings, share in G's pictures)]}, as the reader sees both."""
     rng = np.random.default_rng([seed, 5])
     real = shares(reader.read(drawings(n, G.img_resolution, rng)))
     fake = shares(reader.read(images(G, n, rng, psi)))
@@ -291,7 +296,7 @@ def reading(reader, n=N, seed=0):
     ("R²", …) for numbers, ("cos", mean cosine of the error) for the hue}."""
     rng = np.random.default_rng([seed, 8])
     factors = portraits.sample_factors(n, rng)
-    read, found = reader.read(portraits.draw_randomly(factors, SIZE, rng)), {}
+    read, found = reader.read(portraits.draw_randomly(factors, reader.config.resolution, rng)), {}
     for f in portraits.FACTORS:
         true, got = factors[f.name], read[f.name]
         if f.choices:
@@ -314,7 +319,7 @@ def recognition(network, n=1000, seed=0):
     someone = portraits.people(n, rng)
 
     def seen(factors):
-        return network(portraits.draw_randomly(factors, SIZE, rng))
+        return network(portraits.draw_randomly(factors, network.config.resolution, rng))
 
     a, b = seen(someone), seen(portraits.people(n, rng, someone))
     same, other = np.sum(a * b, axis=1), np.sum(a * np.roll(b, 1, axis=0), axis=1)

@@ -6,7 +6,7 @@ Read first: `measure.py`.  Not here: measuring, and the writing of cards (`cli/m
 import numpy as np
 
 from minigan.data import portraits
-from minigan.evaluation.measure import CARD, SEEDS, N
+from minigan.evaluation.measure import CARD, SEEDS, N, covered
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -28,7 +28,7 @@ def of_generator(found: dict) -> str:
     sizes, reader = found["sizes"], found["reader"]
     n = sizes.distances
     parts = [
-        f"Features: `factors32`, fingerprint {reader['fingerprint']}, {reader['features']} "
+        f"Features: `{reader['name']}`, fingerprint {reader['fingerprint']}, {reader['features']} "
         "numbers a picture. The distances below are *not* FID and compare only among themselves. "
         f"Mean ± standard deviation over {len(SEEDS)} seeds of the sampling; one training run.",
     ]
@@ -44,7 +44,7 @@ def of_generator(found: dict) -> str:
          _spread(row["precision"], 3), _spread(row["recall"], 3)]
         for name, row in found["distances"].items()
     ]  # fmt: skip
-    parts.append(table([f"N = {n} of", f"FFD-factors32-N{n}", "kernel distance",
+    parts.append(table([f"N = {n} of", f"FFD-{reader['name']}-N{n}", "kernel distance",
                         f"precision (k = 3, N = {min(n, 2000)})", "recall"], rows))  # fmt: skip
     parts.append("### Smoothness and separability")
     rows = [[name, _spread(values, 2)] for name, values in found["path_lengths"].items()]
@@ -79,6 +79,12 @@ def of_generator(found: dict) -> str:
     return "\n\n".join(parts)
 
 
+def of_sheet(numbers: dict[str, float]) -> list[str]:
+    """The cells of a line for what `sheet.quick` found."""
+    digits = {"distance": 1, "coverage": 0, "broken": 3}
+    return [f"{value:.{digits.get(name, 2)}f}" for name, value in numbers.items()]
+
+
 def _variance_table(split):
     w, noise, both = (f"{100 * split[k]:.1f} %" for k in ("w", "noise", "both"))
     rows = [
@@ -91,18 +97,18 @@ def _variance_table(split):
     ]
 
 
-def of_factors(found: dict, n: int = N) -> str:
-    """The table of what `measure.reading` found on n drawings."""
+def of_factors(found: dict, size: int, n: int = N) -> str:
+    """The table of what `measure.reading` found on n drawings of size² pixels."""
     rows = []
     for name, (kind, value) in found.items():
         f = portraits.BY_NAME[name]
         guess = max(f.shares or [1 / len(f.choices)]) if f.choices else 0
         rows.append([name, f"{value:.3f}", kind, f"{guess:.2f}"])
     head = ["factor", "value", "of what", "by guessing"]
-    return f"On {n} fresh drawings at 32²:\n\n" + table(head, rows)
+    return f"On {n} fresh drawings at {size}²:\n\n" + table(head, rows)
 
 
-def of_identity(found: dict, n: int = 1000) -> str:
+def of_identity(found: dict, size: int, n: int = 1000) -> str:
     """The table of what `measure.recognition` found on n people."""
     rows = [
         ["cosine, one person twice (every attribute drawn anew)", f"{found['same']:.3f}"],
@@ -119,7 +125,7 @@ def of_identity(found: dict, n: int = 1000) -> str:
         [f"… where the two differ in {name} only", f"{auc:.3f}"]
         for name, auc in found["one factor"].items()
     ]
-    return f"On {n:,} people drawn twice at 32²:\n\n" + table(["measure", "value"], rows)
+    return f"On {n:,} people drawn twice at {size}²:\n\n" + table(["measure", "value"], rows)
 
 
 def _readable_tables(found, n):
@@ -150,7 +156,7 @@ def _coverage_tables(found):
     rows, missed = [], []
     for factor, values in found.items():
         for name, real, fake in values:
-            if not real / 2 <= fake <= 2 * real:
+            if not covered(real, fake):
                 missed.append(f"{factor} {name} ({100 * fake:.1f} % for {100 * real:.1f} %)")
         rows.append([factor, ", ".join(f"{name} {100 * fake:.0f} ({100 * real:.0f})"
                                        for name, real, fake in values)])  # fmt: skip

@@ -55,7 +55,9 @@ def save(folder: pathlib.Path, config: Config, state: State, rows: list[dict], d
     images.write_png(folder / f"fakes{round(kimg):06d}.png", picture)
     every = config.snapshot_kimg
     if every and rows and kimg // every > (rows[-2]["kimg"] if len(rows) > 1 else 0) // every:
-        files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema})
+        made = {"images": state.images, "seconds": sum(row["seconds"] for row in rows),
+                "config": dataclasses.asdict(config), "stream": BY_NUMBER}  # fmt: skip
+        files.save(folder / f"network{round(kimg):06d}.npz", {"G_ema": state.G_ema}, made=made)
 
 
 def config_of(path: str | pathlib.Path) -> Config:

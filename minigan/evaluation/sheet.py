@@ -1,0 +1,73 @@
+"""The quality sheet: a generator of portraits in one line, in a minute or two.
+
+    distance    of features to drawings' (`metrics.frechet_distance`), beside it precision, recall
+    coverage    values of factors, of VALUES, whose share is within a factor of two of the drawings'
+    z_… w_…     share of a factor's variance that a linear map reads from z, from w
+    broken      share of pictures that are no portrait of anybody: see `broken`
+
+What a training stage buys, and what it costs, stands in two such lines, one above the other.
+
+Read first: `measure.py`.
+"""
+
+import numpy as np
+
+from minigan.data import portraits
+from minigan.evaluation import measure, metrics
+from minigan.networks import reader as readers
+
+N = 6000  # pictures: what is read from latents falls with fewer, by (1 − R²)·w_dim/N
+FACTORS = ("yaw", "pitch", "head_shape", "smile", "mouth_open", "eye_shape", "brow_shape", "age")
+NUMBERS = ("distance", "precision", "recall", "coverage", "broken",
+           *(f"z_{name}" for name in FACTORS), *(f"w_{name}" for name in FACTORS))  # fmt: skip
+# A picture is broken beyond these; of drawings, less than one in 2,000 is (`tests/test_sheet.py`).
+DOUBT, MISFIT, CELLS = 0.3, 0.6, 16
+VALUES = sum(len(f.choices) or measure.BINS for f in portraits.FACTORS)
+
+
+def quick(G, reader=None, n: int = N, seed: int = 0) -> dict[str, float]:
+    """{name: number} of NUMBERS, from n pictures at ψ = 1.
+
+    reader: a network for factors; None: the shipped one that sees as many pixels as G has.
+    NaN: a factor that G never varies.
+    """
+    reader = reader or measure.reader_for(G)
+    rng = np.random.default_rng([seed, 30])
+    z = rng.standard_normal((n, G.z_dim), np.float32)
+    w = G.mapping(z)
+    fake, real = measure.synthesise(G, w, rng), measure.drawings(n, G.img_resolution, rng)
+    read = reader.read(fake)
+    features = [reader(x) for x in (real, fake)]
+    precision, recall = metrics.precision_recall(*(x[:2000] for x in features))
+    shares = measure.shares(reader.read(real)), measure.shares(read)
+    row = {
+        "distance": metrics.frechet_distance(*features),
+        "precision": precision,
+        "recall": recall,
+        "coverage": sum(int(measure.covered(*(s[name] for s in shares)).sum()) for name in read),
+        "broken": float(np.mean(broken(fake, reader))),
+    }
+    wanted = measure.by_factor(read)
+    wanted = {name: wanted[name] for name in FACTORS}
+    for space, x in (("z", z), ("w", w[:, 0])):
+        found = measure.readabilities(x, wanted)
+        row |= {f"{space}_{name}": found[name][0] for name in FACTORS}
+    return row
+
+
+def broken(images: np.ndarray, reader) -> np.ndarray:
+    """Which pictures [N, 3, R, R] are no portrait of anybody: bool [N].
+
+    Those of which the reader cannot choose, since they have half a pair of glasses, two colours of
+    eyes, of hair or of clothes, a bun with spikes; and those unlike the portrait of what it reads:
+    drawn again, they differ by more than MISFIT, mean square, in one of CELLS² parts, as where an
+    eye is missing.
+    """
+    doubts, read = reader.doubt(images), reader.read(images)
+    for f in portraits.FACTORS:
+        if not f.choices:
+            read[f.name] = np.clip(read[f.name], f.low, f.high)
+    again = portraits.draw(read, images.shape[-1])
+    a, b = (readers.shrink(x, CELLS) for x in (images, again))
+    misfit = np.mean(np.square(a - b), axis=1).max(axis=(1, 2))
+    return (doubts > DOUBT) | (misfit > MISFIT)
