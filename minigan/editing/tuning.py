@@ -113,13 +113,8 @@ def tune(
                 parts = _apart(tuned.synthesis(ws[some]), targets[some], features, seen[some])
                 pixel, perceptual = np.mean(parts[0]), np.mean(parts[1])
                 total = settings.pixel * pixel + settings.perceptual * perceptual
-                stay = np.zeros_like(total)
-                if near is not None:
-                    now = tuned.synthesis(near[0], "none")
-                    mse, eyes = _apart(now, near[1], features, near[2])
-                    stay = local.pixel * np.mean(mse) + local.perceptual * np.mean(eyes)
-                    total = total + stay
-                return total, (pixel, perceptual, stay, parts[1])
+                stay = 0.0 * total if near is None else _stay(tuned, near, local, features)
+                return total + stay, (pixel, perceptual, stay, parts[1])
 
             (total, aux), grads = autograd.value_and_grad(loss, has_aux=True)(learned)
             rows.append([float(a) for a in (total, *aux[:3])])
@@ -144,6 +139,13 @@ def _near(G, ws, c, z, local, features):
     near = towards(np.repeat(ws, times, axis=0), others, local.distance)
     images = G.synthesis(near, "none")
     return near, images, features(images)
+
+
+def _stay(tuned, near, local, features):
+    """How far the pictures of `near` have moved, weighted."""
+    ws, images, seen = near
+    mse, perceptual = _apart(tuned.synthesis(ws, "none"), images, features, seen)
+    return local.pixel * np.mean(mse) + local.perceptual * np.mean(perceptual)
 
 
 def _apart(images, targets, features, seen):
