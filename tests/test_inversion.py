@@ -34,7 +34,9 @@ def linear(M, A, b, noise_sizes=()):
         z_dim=len(M), w_dim=M.shape[1], img_channels=b.shape[0], img_resolution=b.shape[1]
     )
     buffers = {"mapping.w_avg": np.zeros(M.shape[1])}
-    buffers |= {f"noise_const{i}.noise_const": np.zeros((n, n)) for i, n in enumerate(noise_sizes)}
+    buffers |= {
+        f"synthesis.noise_const{i}.noise_const": np.zeros((n, n)) for i, n in enumerate(noise_sizes)
+    }
     return Linear(config, {"mapping.M": M, "A": A, "b": b}, buffers)
 
 

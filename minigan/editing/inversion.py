@@ -168,24 +168,20 @@ class _Search:
         # Of conditional networks each label has its own statistics.
         labels = [None] if self.c is None else moved(self.c, "cpu")
         spaces = [statistics(G, label, settings.samples) for label in labels]
-        self.mean = self._stack([s.mean[None] for s in spaces])  # [1 or N, 1, D]
-        self.radius = self._stack([np.full((1, 1), s.radius) for s in spaces])
+        self.mean = self._like([s.mean[None] for s in spaces])  # [1 or N, 1, D]
+        self.radius = self._like([[[s.radius]] for s in spaces])
         if settings.whitened or settings.prior:
-            self.root = self._stack([s.power(0.5) for s in spaces])  # [1 or N, D, D]
-            self.inverse = self._stack([s.power(-0.5) for s in spaces])
+            self.root = self._like([s.power(0.5) for s in spaces])  # [1 or N, D, D]
+            self.inverse = self._like([s.power(-0.5) for s in spaces])
         self.seen = None if features is None else features(targets)
         self.start = self._start(start)
-
-    def _stack(self, arrays):
-        return beside(np.stack(arrays).astype(self.targets.dtype), self.targets)
 
     def _start(self, start):
         """The latents before the first step."""
         G, n, s = self.G, len(self.targets), self.settings
         if s.space == "z":
             if start is None:
-                z = self._like(_draw(s.seed, _START, (1, G.z_dim)))
-                return np.repeat(z, n, axis=0)
+                return np.repeat(self._like(_draw(s.seed, _START, (1, G.z_dim))), n, axis=0)
             check.finite("start", start, (n, G.z_dim), like=G.w_avg)
             return start.astype(self.targets.dtype)
         if start is None:
@@ -199,7 +195,7 @@ class _Search:
         return (w - self.mean) @ self.inverse if s.whitened else w
 
     def _like(self, a):
-        return beside(a.astype(self.targets.dtype), self.targets)
+        return beside(np.asarray(a, self.targets.dtype), self.targets)
 
     def begin(self):
         """Before the first step."""
@@ -254,9 +250,8 @@ class _Search:
         s, code = self.settings, self.code(params)
         if noise is not None:
             code = Code(code.ws + noise, code.noises)
-        images, found = code.images(self.G), 0.0
-        if s.pixel:
-            found = s.pixel * np.mean(np.square(images - self.targets), axis=(1, 2, 3))
+        images = code.images(self.G)
+        found = s.pixel * np.mean(np.square(images - self.targets), axis=(1, 2, 3))
         if self.seen is not None and s.perceptual:
             apart = self.features(images) - self.seen
             found = found + s.perceptual * np.sum(np.square(apart), axis=1)
@@ -288,8 +283,8 @@ def roughness(noise: np.ndarray) -> np.ndarray:
     found = 0.0
     while True:
         for axis in (3, 2):
-            beside_ = np.mean(noise * np.roll(noise, 1, axis), axis=(1, 2, 3))
-            found = found + np.square(beside_)
+            together = np.mean(noise * np.roll(noise, 1, axis), axis=(1, 2, 3))
+            found = found + np.square(together)
         n, _, height, width = noise.shape
         if height <= 8:
             return found
@@ -314,11 +309,7 @@ def _maps(G, seed):
     """{layer: [1, 1, H, W]}, fresh noise for each map that G has."""
     rng = np.random.default_rng([seed, _START + 1])
     return {
-        name.removeprefix("synthesis.").removesuffix(".noise_const"): rng.standard_normal(
-            (1, 1, *const.shape)
-        )
-        for name, const in G.buffers.items()
-        if name.endswith(".noise_const")
+        layer: rng.standard_normal((1, 1, *const.shape)) for layer, const in G.noise_maps.items()
     }
 
 

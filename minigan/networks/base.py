@@ -139,6 +139,12 @@ class Generator(Network):
     img_resolution = property(lambda self: self.config.img_resolution)
     img_channels = property(lambda self: self.config.img_channels)  # the toy's have none
 
+    @property
+    def noise_maps(self) -> dict[str, np.ndarray]:
+        """{layer: [H, W]}, the fixed maps; empty for a network without noise."""
+        found = {k: a for k, a in self.buffers.items() if k.endswith(".noise_const")}
+        return {k[len("synthesis.") : -len(".noise_const")]: a for k, a in found.items()}
+
     def __call__(
         self,
         z: np.ndarray,
@@ -195,14 +201,12 @@ class Generator(Network):
         if noise_mode == "random":
             check.rng(rng)
         noises = {}
-        for name, const in self.buffers.items():
-            if name.endswith(".noise_const"):
-                if noise_mode == "random":
-                    noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
-                    noise = np.asarray(noise, like=plain(ws))
-                else:
-                    noise = (const if noise_mode == "const" else 0 * const)[None, None]
-                noises[name.removeprefix("synthesis.").removesuffix(".noise_const")] = noise
+        for layer, const in self.noise_maps.items():
+            if noise_mode == "random":
+                noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
+                noises[layer] = np.asarray(noise, like=plain(ws))
+            else:
+                noises[layer] = (const if noise_mode == "const" else 0 * const)[None, None]
         return self._synthesis(ws, noises)
 
     def with_new_emas(
