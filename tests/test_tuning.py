@@ -159,6 +159,16 @@ def test_it_stops_when_all_targets_are_near_enough(apart):
     assert 6 < tune(G, target, ws, features, in_turn).updates < 40
 
 
+def test_targets_take_turns(rng):
+    """Two of three for each update: 0 1, 2 0, 1 2.  At a learning rate of 0 each has one loss."""
+    G, features = small("stylegan2"), pooled(rng.standard_normal((48, 10)), 4, lambda x: x)
+    ws, targets = G.mapping(rng.standard_normal((3, 8))), rng.uniform(-1, 1, (3, 3, 16, 16))
+    found = tune(G, targets, ws, features, Settings(3, 0.0, batch=2))
+    each = np.mean((G.synthesis(ws) - targets) ** 2, axis=(1, 2, 3))
+    wanted = [each[[0, 1]].mean(), each[[2, 0]].mean(), each[[1, 2]].mean()]
+    np.testing.assert_allclose(found.losses["pixel"], wanted)
+
+
 def test_locality_holds_other_pictures(apart):
     """As far as others move without it; nearer to the pivot they move less with it."""
     G, features, target, ws, others = apart
