@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minigan import files
 from minigan.editing import space
 from minigan.editing.perceptual import Perceptual
 from minigan.editing.space import statistics
@@ -150,6 +151,4 @@ def test_pictures_that_do_not_fit():
 
 
 def test_the_fingerprint_of_what_ships_is_as_it_was():
-    from minigan import files
-
     assert files.load_reader("factors").fingerprint in (files.MODELS / "factors32.md").read_text()

@@ -2,7 +2,9 @@
 algebra, and against what a search promises of batches, noise and killed runs."""
 
 import dataclasses
+import json
 import math
+import sys
 import types
 
 import numpy as np
@@ -11,7 +13,10 @@ import pytest
 from minigan import autograd, files
 from minigan.editing import inversion, space
 from minigan.editing.inversion import Settings, optimise
+from minigan.editing.perceptual import Perceptual
+from minigan.editing.tuning import tune
 from minigan.networks import base, stylegan1, stylegan2, stylegan3
+from tests.conftest import GOLDEN
 from tests.test_stylegan2 import flattened, network
 
 
@@ -100,10 +105,6 @@ def close(got, wanted, relative):
 
 
 def projector_cases():
-    import json
-
-    from tests.conftest import GOLDEN
-
     arrays = np.load(GOLDEN / "inversion/projector.npz")
     return json.loads(str(arrays["meta_json"]))["cases"]
 
@@ -321,6 +322,23 @@ def test_the_best_is_kept_beside_the_last(rng):
         np.testing.assert_allclose(error, losses)
     noisy = optimise(G, targets, None, dataclasses.replace(s, latent_noise=0.05))
     assert (noisy.steps >= 15).all()
+
+
+def test_a_step_computes_no_gradient_of_a_weight(monkeypatch, rng):
+    """Neither the generator's nor the judge's: half of a backward pass."""
+
+    def refused(*args):
+        raise AssertionError("the gradient of a weight")
+
+    monkeypatch.setattr(sys.modules["minigan.ops.conv2d"], "_weight_grad", refused)
+    G, targets = small("stylegan2"), rng.uniform(-1, 1, (1, 3, 16, 16))
+    D = stylegan2.DiscriminatorConfig(16, 3, channel_base=64, channel_max=8).build(rng)
+    D = D.replace(params={k: a.astype(np.float64) for k, a in D.params.items()})
+    see = Perceptual(D, "D")
+    found = optimise(G, targets, see, Settings("w+", 3, noise=True, samples=100))
+    assert found.losses[-1] < found.losses[0]
+    with pytest.raises(AssertionError, match="of a weight"):
+        tune(G, targets, found.best.ws, see)
 
 
 # ---- searches that end early ---------------------------------------------------------------------
