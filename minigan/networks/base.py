@@ -8,15 +8,16 @@ Read first: `toy/model.py`, the smallest network that has this interface.
 """
 
 import dataclasses
+import hashlib
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from minigan import check, latents, networks
 from minigan.autograd.variable import Variable, plain
-from minigan.device import on_gpu, with_arrays_on
+from minigan.device import moved, on_gpu, with_arrays_on
 from minigan.networks.init import normal
 
 # ---- configurations ------------------------------------------------------------------------------
@@ -98,6 +99,16 @@ class Network:
         """A copy on "gpu", whose arrays are CuPy's, or on "cpu".  See `device.with_arrays_on`."""
         return with_arrays_on(self, device)
 
+    @property
+    def fingerprint(self) -> str:
+        """Eight letters that change with any weight: what was measured, or found, with another
+        network does not compare.  Half precision, in which networks are kept, changes nothing."""
+        digest = hashlib.sha256()
+        for name in sorted(self.params):
+            with np.errstate(over="ignore"):
+                digest.update(moved(self.params[name], "cpu").astype(np.float16).tobytes())
+        return digest.hexdigest()[:8]
+
     c_dim = property(lambda self: getattr(self.config, "c_dim", 0))  # of labels; 0: none
 
     def _labels(self, c, n, like):
@@ -127,6 +138,12 @@ class Generator(Network):
     w_dim = property(lambda self: self.config.w_dim)
     img_resolution = property(lambda self: self.config.img_resolution)
     img_channels = property(lambda self: self.config.img_channels)  # the toy's have none
+
+    @property
+    def noise_maps(self) -> dict[str, np.ndarray]:
+        """{layer: [H, W]}, the fixed maps; empty for a network without noise."""
+        found = {k: a for k, a in self.buffers.items() if k.endswith(".noise_const")}
+        return {k[len("synthesis.") : -len(".noise_const")]: a for k, a in found.items()}
 
     def __call__(
         self,
@@ -184,14 +201,12 @@ class Generator(Network):
         if noise_mode == "random":
             check.rng(rng)
         noises = {}
-        for name, const in self.buffers.items():
-            if name.endswith(".noise_const"):
-                if noise_mode == "random":
-                    noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
-                    noise = np.asarray(noise, like=plain(ws))
-                else:
-                    noise = (const if noise_mode == "const" else 0 * const)[None, None]
-                noises[name.removeprefix("synthesis.").removesuffix(".noise_const")] = noise
+        for layer, const in self.noise_maps.items():
+            if noise_mode == "random":
+                noise = normal(rng, ws.shape[0], 1, *const.shape).astype(ws.dtype, copy=False)
+                noises[layer] = np.asarray(noise, like=plain(ws))
+            else:
+                noises[layer] = (const if noise_mode == "const" else 0 * const)[None, None]
         return self._synthesis(ws, noises)
 
     def with_new_emas(
@@ -241,7 +256,8 @@ class Generator(Network):
 
 
 class Discriminator(Network):
-    """Images → logits.  A paper's own class gives one hook, `_judge(img, c)`."""
+    """Images → logits.  A paper's own class gives one hook, `_judge(img, c)`, and if it has blocks
+    another, `_maps(img)`, which yields what each of them gives."""
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -254,6 +270,18 @@ class Discriminator(Network):
         Raises: TypeError, ValueError for another dtype or shape, NaN, missing labels, or a batch
         that the groups of the minibatch statistics do not divide.
         """
+        self._check(img)
+        return self._judge(img, self._labels(c, img.shape[0], img))
+
+    def maps(self, img: np.ndarray) -> Iterator[np.ndarray]:
+        """img as above -> the maps [N, C, H, W] that each block gives, the largest first.
+
+        Here images do not mix, as they do in the minibatch statistics of what follows.
+        Raises: as above.
+        """
+        self._check(img)
+        return self._maps(img)
+
+    def _check(self, img):
         weight = next(iter(self.params.values()))
         check.finite("img", img, (None, *self.image_shape), like=weight)
-        return self._judge(img, self._labels(c, img.shape[0], img))

@@ -17,13 +17,12 @@ Not here: a borrowed network.  Distances in these features are no FID, and are n
 """
 
 import dataclasses
-import hashlib
 
 import numpy as np
 
 from minigan import check
 from minigan.data import portraits
-from minigan.layers import conv, dense
+from minigan.layers import conv, dense, watch
 from minigan.networks import base, init
 
 # Of those that ship, at R², R/2², … 4².
@@ -130,6 +129,13 @@ class Network(base.Network):
                 x = conv(p, f"b{size}.conv1", x, act="lrelu")
         return dense(p, "fc", np.reshape(x, (x.shape[0], -1)), "lrelu")
 
+    def maps(self, images):
+        """What each convolution gives, [[N, C, H, W], …], the largest first.  As `trunk`."""
+        found = []
+        with watch(lambda name, y: found.append(y) if ".conv" in name else None):
+            self.trunk(images)
+        return found
+
     def outputs(self, images):
         """[N, outputs]: logits and values of the factors, or the embedding before its length is
         made 1."""
@@ -171,14 +177,6 @@ class Network(base.Network):
                 p = np.exp(y[:, first:last] - y[:, first:last].max(axis=1, keepdims=True))
                 doubts.append(1 - 1 / p.sum(axis=1))  # the likeliest's p is 1
         return np.max(doubts, axis=0)
-
-    @property
-    def fingerprint(self):
-        """Eight letters that change with any weight: distances of other features do not compare."""
-        digest = hashlib.sha256()
-        for name in sorted(self.params):
-            digest.update(self.params[name].astype(np.float16).tobytes())
-        return digest.hexdigest()[:8]
 
 
 def shrink(images, size):

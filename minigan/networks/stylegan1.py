@@ -9,6 +9,7 @@ Not here: the fused up- and downsampling of large images, which computes the sam
 """
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -233,12 +234,13 @@ class Generator(base.Generator):
 # ---- the discriminator ---------------------------------------------------------------------------
 
 
-def discriminate(params, config, img, c=None):
-    """img [N, C, R, R], labels c [N, c_dim] or None -> logits [N, 1]."""
+def blocks(params, config, img):
+    """img [N, C, R, R] -> the maps before the first block, and after each, the largest first."""
     whole = int(config.lod)
     top = config.img_resolution >> whole
     img = _average(img, whole)
     x = _lrelu(params, f"b{top}.fromrgb", _conv(params, f"b{top}.fromrgb", img))
+    yield x
     res = top
     while res > 4:
         x = _lrelu(params, f"b{res}.conv0", _conv(params, f"b{res}.conv0", x))
@@ -249,6 +251,13 @@ def discriminate(params, config, img, c=None):
             name = f"b{res}.fromrgb"
             low = _lrelu(params, name, _conv(params, name, _average(img, 1)))
             x = faded(config, low, x)
+        yield x
+
+
+def discriminate(params, config, img, c=None):
+    """img [N, C, R, R], labels c [N, c_dim] or None -> logits [N, 1]."""
+    for maps in blocks(params, config, img):
+        x = maps
     if config.mbstd_num_channels > 0:
         x = minibatch_stddev(x, config.mbstd_group_size, config.mbstd_num_channels)
     x = _lrelu(params, "b4.conv", _conv(params, "b4.conv", x))
@@ -264,6 +273,9 @@ class Discriminator(base.Discriminator):
 
     def _judge(self, img, c):
         return discriminate(self.params, self.config, img, c)
+
+    def _maps(self, img):
+        return itertools.islice(blocks(self.params, self.config, img), 1, None)
 
     @classmethod
     def init(cls, config, rng):

@@ -238,8 +238,8 @@ def mapping_params(config, rng, z_dim, c_dim, w_dim):
 # ---- the discriminator ---------------------------------------------------------------------------
 
 
-def discriminate(params, buffers, config, img, c=None):
-    """img [N, C, R, R], labels c [N, c_dim] or None -> logits [N, 1]."""
+def blocks(params, buffers, config, img):
+    """img [N, C, R, R] -> after each block, the largest first: (its maps, what is left of img)."""
     act, clamp = config.activation, config.conv_clamp
     x = None
     for res in reversed(base.resolutions(config)[1:]):
@@ -258,6 +258,14 @@ def discriminate(params, buffers, config, img, c=None):
         x = conv(params, f"{block}.conv1", x, filt, down=2, act=act, gain=gain, clamp=clamp)
         if resnet:
             x = skipped + x
+        yield x, img
+
+
+def discriminate(params, buffers, config, img, c=None):
+    """img [N, C, R, R], labels c [N, c_dim] or None -> logits [N, 1]."""
+    act, clamp = config.activation, config.conv_clamp
+    for block in blocks(params, buffers, config, img):
+        x, img = block
     if config.architecture == "skip":
         x = x + conv(params, "b4.fromrgb", img, act=act, clamp=clamp)
     if config.mbstd_num_channels > 0:
@@ -279,6 +287,9 @@ class Discriminator(base.Discriminator):
 
     def _judge(self, img, c):
         return discriminate(self.params, self.buffers, self.config, img, c)
+
+    def _maps(self, img):
+        return (x for x, _ in blocks(self.params, self.buffers, self.config, img))
 
     @classmethod
     def init(cls, config, rng):

@@ -1,0 +1,1 @@
+"""Pictures found in a generator, and changed there."""
