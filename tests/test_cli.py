@@ -18,7 +18,7 @@ from minigan.ops import warm
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMANDS = {
-    "toy", "train", "generate", "style-mix", "interpolate", "export", "distill", "reader",
+    "toy", "train", "generate", "style-mix", "interpolate", "draw", "export", "distill", "reader",
     "measure", "card", "experiment", "warm",
 }  # fmt: skip
 EXPERIMENTS = {"styles_or_concatenation", "style_mixing", "texture_sticking", "path_length"}
