@@ -16,7 +16,7 @@ from minigan.files.reading import shown
 
 LARGEST = 1 << 28  # bytes of a file, unpacked
 LONGEST = 4096  # pixels of a photo's side: a face that fills a quarter of it has 1024
-_PIXELS = 100_000_000  # 10,000 × 10,000, some 400 MB while they are shrunk
+_PIXELS = 100_000_000  # 10,000 × 10,000: some 600 MB while it is shrunk, 1 GB if transparent
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
 # A PNG's transparent colour has the depth of the file, not that of the pixels that Pillow gives.
 _KEYS = {"L;2": lambda k: 85 * k, "L;4": lambda k: 17 * k,
@@ -110,7 +110,7 @@ def decode(
             if picture.has_transparency_data:
                 if stored in _KEYS:
                     picture.info["transparency"] = _KEYS[stored](picture.info["transparency"])
-                picture = picture.convert("RGBA")
+                picture = _as(picture, "RGBA")
                 white = Image.new("RGB", picture.size, "white")
                 white.paste(picture, mask=picture)
                 picture = white
@@ -119,7 +119,7 @@ def decode(
                 remarks.append(f"{file.mode} made RGB")
             if picture.mode != "CMYK":  # whose profile is of four inks
                 grey = Image.getmodebase(file.mode) == "L"
-                picture = picture.convert("L" if grey else "RGB")  # of a palette, too
+                picture = _as(picture, "L" if grey else "RGB")  # of a palette, too
             picture = _in_srgb(fit(picture, remarks), file.info, remarks)
         except UnidentifiedImageError:
             raise ValueError(f"cannot be read (not a {', '.join(_FORMATS)} file)") from None
@@ -127,6 +127,11 @@ def decode(
             raise ValueError(f"cannot be read ({type(error).__name__}: {error})") from None
     remarks += [str(warning.message) for warning in said]
     return np.asarray(picture), remarks, size
+
+
+def _as(picture, mode):
+    """`convert`, which would copy a picture of this mode, too."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _levels(picture, tags):
