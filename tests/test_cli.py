@@ -18,7 +18,7 @@ from minigan.ops import warm
 
 ROOT = pathlib.Path(__file__).parent.parent
 COMMANDS = {
-    "toy", "train", "generate", "style-mix", "interpolate", "export", "distill", "reader",
+    "toy", "train", "generate", "style-mix", "interpolate", "draw", "export", "distill", "reader",
     "measure", "card", "experiment", "warm",
 }  # fmt: skip
 EXPERIMENTS = {"styles_or_concatenation", "style_mixing", "texture_sticking", "path_length"}
@@ -125,6 +125,8 @@ def toy_file(tmp_path_factory):
         (("train", "--outdir", "HERE/page.npz/run"), "error: HERE/page.npz/run: Not a directory"),
         (("train", "--outdir", "HERE/run", "--resume"), "there is no file HERE/run/checkpoint.npz"),
         (("train", "--outdir", "HERE/run", "--init", "HERE/page.npz"), "HERE/page.npz is a web page"),
+        (("draw", "--outdir", "HERE/o", "--manner", "robot"), "--manner: invalid choice: 'robot'"),
+        (("draw", "--outdir", "HERE/page.npz"), "error: HERE/page.npz: File exists"),
         (("train", "--outdir", "HERE/run", "--set", "G=3"), "G is 3; expected a generator's settings"),
         (("train", "--outdir", "HERE/run", "--set", "G.mapping_kwargs=3"), "expected a MappingConfig"),
         (("train", "--outdir", "HERE/run", "--set", "G.z_dim.x=3"), "no setting 'G.z_dim.x'"),

@@ -8,7 +8,9 @@ from PIL import Image
 
 from minigan import files, latents, toy
 from minigan.cli import pictures
+from minigan.cli.main import main
 from minigan.data import images
+from minigan.data.stream import Portraits
 from minigan.networks import stylegan2
 
 from .test_training import G2, quiet  # noqa: F401
@@ -132,3 +134,19 @@ def test_wrong_use_is_one_sentence(network, tmp_path, args, message):
     name, *rest = args
     run = command(name, "--network", network, "--outdir", tmp_path, *rest)
     assert run.returncode == 1 and message in run.stderr and run.stderr.count("\n") == 1, run.stderr
+
+
+def test_draw_is_a_folder_of_portraits_in_a_manner(tmp_path, monkeypatch):
+    arguments = "draw", "--resolution", "32", "--seed", "7", "--manner", "sketch"
+    for n in (2, 3):
+        monkeypatch.setattr(
+            "sys.argv", ["minigan", *arguments, "--n", str(n), "--outdir", str(tmp_path / str(n))]
+        )
+        main()
+    names = [f"portrait{i:05d}.png" for i in range(3)]
+    assert sorted(p.name for p in (tmp_path / "3").iterdir()) == names
+    found = np.stack([picture(tmp_path / "3" / name) for name in names])
+    drawn = Portraits(32, 7, "sketch").batch(0, 3)[0]
+    assert np.array_equal(found, images.to_uint8(drawn))
+    for name in names[:2]:  # however many are asked for
+        assert (tmp_path / "2" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()

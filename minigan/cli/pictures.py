@@ -1,6 +1,6 @@
-"""minigan generate, style-mix, interpolate: pictures from a network.
+"""minigan generate, style-mix, interpolate: pictures from a network; draw: of portraits.
 
-Read first: `latents.py`.
+Read first: `latents.py`, `data/portraits.py`.
 """
 
 import pathlib
@@ -30,6 +30,15 @@ def add(commands) -> None:
     between.add_argument(
         "--w-frames", type=whole(1), default=60, help="frames from one seed to the next"
     )
+    draw_ = commands.add_parser("draw", help="drawn portraits, a folder of pictures")
+    draw_.set_defaults(run=lambda args: draw(
+        args.outdir, args.n, args.resolution, args.manner, args.seed
+    ))  # fmt: skip
+    draw_.add_argument("--outdir", required=True, help="where the PNG files go")
+    draw_.add_argument("--n", type=whole(1), default=100, help="how many (100)")
+    draw_.add_argument("--resolution", type=whole(4), default=64, help="pixels of a side (64)")
+    draw_.add_argument("--manner", choices=("painted", "sketch", "night"), default="painted")
+    draw_.add_argument("--seed", type=whole(0), default=1, help="training begins with seed 0 (1)")
 
 
 def _generate(args):
@@ -184,3 +193,20 @@ def interpolate(
     ]
     for i, w in enumerate(progress.bar(path, "frames")):
         painter.write(f"frame{i:05d}.png", painter.image(w, seeds[0]))
+
+
+def draw(
+    outdir: str | pathlib.Path,
+    n: int,
+    resolution: int = 64,
+    manner: str = "painted",
+    seed: int = 1,
+) -> None:
+    """outdir/portrait00000.png, …: the first n portraits of a seed, the same whatever n is."""
+    from minigan.data.images import to_uint8, write_png
+    from minigan.data.stream import Portraits
+
+    data, folder = Portraits(resolution, seed, manner), pathlib.Path(outdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in progress.bar(range(n), "portraits"):
+        write_png(folder / f"portrait{i:05d}.png", to_uint8(data.batch(i, 1)[0])[0])

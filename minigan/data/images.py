@@ -7,7 +7,6 @@ A zip (or folder) may hold `dataset.json`, as the official ones: {"labels": [["0
 import functools
 import io
 import json
-import math
 import pathlib
 import posixpath
 import unicodedata
@@ -17,18 +16,14 @@ import zipfile
 import numpy as np
 
 from minigan import atomic
+from minigan.data.photos import LARGEST, decode, whole
 from minigan.files.reading import Budget, shown
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # no others: EPS would start a program
-_LARGEST = 1 << 28  # bytes of a file, unpacked
 _PIXELS = 48_000_000  # 8000 × 6000, as of a phone
 _DIRECTORY = 1 << 24  # bytes of a zip's list of files: some 180,000 of them
 _CLASSES = 1 << 16
 _ONES = 1 << 27  # numbers of all labels together
-# A PNG's transparent colour has the depth of the file, not that of the pixels that Pillow gives.
-_KEYS = {"L;2": lambda k: 85 * k, "L;4": lambda k: 17 * k,
-         "RGB;16B": lambda k: tuple(v >> 8 for v in k)}  # fmt: skip
 
 
 class Images:
@@ -105,7 +100,7 @@ def _open(path):
     path = pathlib.Path(path)
     if path.is_dir():
         found = {
-            str(p.relative_to(path)): functools.partial(_whole, p)
+            str(p.relative_to(path)): functools.partial(whole, p)
             for p in path.rglob("*") if p.is_file()
         }  # fmt: skip
     elif path.is_file():
@@ -137,15 +132,9 @@ class _Careful(io.BufferedReader):
         return super().read(size)
 
 
-def _whole(path):
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path.stat().st_size:,} bytes; expected {_LARGEST:,} at most")
-    return path.read_bytes()
-
-
 def _unpacked(archive, info):
-    if max(info.file_size, info.compress_size) > _LARGEST:
-        raise ValueError(f"{info.file_size:,} bytes when unpacked; expected {_LARGEST:,} at most")
+    if max(info.file_size, info.compress_size) > LARGEST:
+        raise ValueError(f"{info.file_size:,} bytes when unpacked; expected {LARGEST:,} at most")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"its compression is number {info.compress_type}; expected 0 or 8")
     with archive.open(info) as file:
@@ -162,108 +151,25 @@ def _plain(name):
 
 def _picture(read, resolution):
     """(uint8 [3, R, R] or None, what had to be done) of the file that read() gives."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    remarks = []
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        try:
-            file = Image.open(io.BytesIO(read()), formats=_FORMATS)
-            if math.prod(file.size) > _PIXELS:
-                raise ValueError(f"{math.prod(file.size):,} pixels; expected {_PIXELS:,} at most")
-            stored = file.tile[0][3] if file.tile else None
-            if getattr(file, "is_animated", False):
-                remarks.append("only its first frame used")
-            if file.getexif().get(0x0112) in range(2, 9):  # orientation
-                remarks.append("turned as its EXIF data say")
-            tags = getattr(file, "tag_v2", {})  # of a TIFF
-            if tags.get(339, (1,))[0] == 2:  # SampleFormat
-                raise ValueError("signed samples, whose black and white are not defined")
-            ImageOps.exif_transpose(file, in_place=True)
-            picture = file
-            if picture.mode[0] in "IF":
-                picture = _levels(picture, tags)
-            if picture.has_transparency_data:
-                if stored in _KEYS:
-                    picture.info["transparency"] = _KEYS[stored](picture.info["transparency"])
-                picture = picture.convert("RGBA")
-                white = Image.new("RGB", picture.size, "white")
-                white.paste(picture, mask=picture)
-                picture = white
-                remarks.append("transparency made white")
-            if file.mode != "RGB":
-                remarks.append(f"{file.mode} made RGB")
-            if picture.mode != "CMYK":  # whose profile is of four inks
-                grey = Image.getmodebase(file.mode) == "L"
-                picture = picture.convert("L" if grey else "RGB")  # of a palette, too
-            width, height = picture.size
-            if (width, height) != (resolution, resolution):
-                side = min(width, height)
-                left, top = (width - side) // 2, (height - side) // 2
-                cropped = (left, top, left + side, top + side)
-                size = (resolution, resolution)
-                picture = picture.resize(size, Image.Resampling.LANCZOS, cropped)
-                remarks.append(f"{width} × {height} made {resolution} × {resolution}")
-            picture = _in_srgb(picture, file.info, remarks)
-        except UnidentifiedImageError:
-            return None, [f"cannot be read (not a {', '.join(_FORMATS)} file), left out"]
-        except Exception as error:  # archives and decoders raise whatever they meet
-            return None, [f"cannot be read ({type(error).__name__}: {error}), left out"]
-    remarks += [str(warning.message) for warning in said]
-    return np.asarray(picture).transpose(2, 0, 1), remarks
+    try:
+        picture, remarks, _ = decode(read, functools.partial(_square, resolution), _PIXELS)
+    except ValueError as error:
+        return None, [f"{error}, left out"]
+    return picture.transpose(2, 0, 1), remarks
 
 
-def _levels(picture, tags):
-    """A grey picture of 16 or 32 bits, or of floats, as one of 8.  tags: a TIFF's, or {}.
-
-    Raises: ValueError for floats that do not lie between 0, black, and 1, white.
-    """
+def _square(resolution, picture, remarks):
+    """Its middle, of this size."""
     from PIL import Image
 
-    values = np.asarray(picture)
-    if picture.mode == "F":
-        top = 1
-        if not (values.min() >= 0 and values.max() <= 1):  # nor is NaN
-            raise ValueError(f"floats from {values.min():g} to {values.max():g}; expected 0 to 1")
-    else:
-        top = 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample
-    levels, parts = np.empty(values.shape, np.uint8), values.size // (1 << 20) + 1
-    key = picture.info.get("transparency", -1)
-    # Part by part: all at once would take sixteen bytes for each pixel.
-    split = (np.array_split(a.reshape(-1), parts) for a in (values, levels))
-    for part, level in zip(*split, strict=True):
-        if top != 1:
-            part = part.astype(np.int64) & top  # Pillow's 32 bits have a sign
-        level[:] = np.rint(part * (255 / top))
-        if tags.get(262) == 0:  # PhotometricInterpretation: 0 is white
-            level[:] = 255 - level
-        level[part == key] = 255
-    return Image.fromarray(levels)
-
-
-def _in_srgb(picture, info, remarks):
-    """RGB of an L, RGB or CMYK picture, as its colour profile or its gamma means it."""
-    from PIL import ImageCms
-
-    profile, gamma = info.get("icc_profile"), info.get("gamma", 1 / 2.2)
-    if profile:
-        try:
-            profile = ImageCms.getOpenProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(
-                picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
-            )
-            gaps = np.asarray(converted, np.int16) - np.asarray(picture.convert("RGB"))
-            if np.abs(gaps).max() > 2:  # by the rounding of a profile that is sRGB
-                picture = converted
-                name = ImageCms.getProfileDescription(profile).strip()
-                remarks.append(f"{name} made sRGB")
-        except (OSError, ImageCms.PyCMSError):
-            remarks.append("its colour profile cannot be used")
-    elif "srgb" not in info and 0.1 < gamma < 10 and abs(2.2 * gamma - 1) > 0.05:
-        curve = np.rint(255 * np.linspace(0, 1, 256) ** (1 / (2.2 * gamma))).astype(int)
-        picture = picture.point(curve.tolist() * len(picture.getbands()))
-        remarks.append(f"gamma {gamma:g} made {1 / 2.2:.2f}")
-    return picture.convert("RGB")
+    width, height = picture.size
+    if (width, height) == (resolution, resolution):
+        return picture
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    remarks.append(f"{width} × {height} made {resolution} × {resolution}")
+    cropped = (left, top, left + side, top + side)
+    return picture.resize((resolution, resolution), Image.Resampling.LANCZOS, cropped)
 
 
 # ---- labels --------------------------------------------------------------------------------------

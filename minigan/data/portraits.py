@@ -6,11 +6,12 @@ has a true answer here.  Coarse, middle and fine say where a StyleGAN may be exp
 factor: in its layers of 4²–8², 16², 32² and up.  `identity` factors make the person; the others
 are attributes, which a person may change.
 
-Read first: nothing.  Read next: `painting.py`, how the picture is made.
+Read first: nothing.  Read next: `painting.py`, how the picture is made; `manners.py`.
 """
 
 import colorsys
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -56,6 +57,9 @@ NAMES = tuple(BY_NAME)
 POSE = ("yaw", "pitch", "head_shape", "smile", "mouth_open", "eye_shape", "brow_shape", "age",
         "light")  # fmt: skip
 IDENTITY = tuple(factor.name for factor in FACTORS if factor.identity)
+MANNERS = ("painted", "sketch", "night")
+LANDMARKS = ("left eye", "right eye", "left corner of the mouth", "right corner of the mouth")
+_AT_ONCE = 64  # portraits whose intermediate arrays are in memory together, in other manners
 
 
 def _palette(*colors):
@@ -86,19 +90,27 @@ def people(n: int, rng: np.random.Generator, others: dict | None = None) -> dict
     return drawn if others is None else drawn | {k: others[k] for k in IDENTITY}
 
 
-def draw(factors, resolution, noise_seed=None):
+def draw(
+    factors: dict,
+    resolution: int,
+    noise_seed: int | np.ndarray | None = None,
+    manner: str = "painted",
+) -> np.ndarray:
     """Portraits of these factors: float32 [N, 3, R, R], in [−1, 1].
 
     factors: {name: numbers [N], or one number for all}; for a factor with choices their index or
     name.  A factor left out takes the middle of its range, or its first choice.
     noise_seed: a whole number, or one for each portrait, for what chance decides; None: no chance.
-    Raises: TypeError, ValueError for an unknown factor or choice, a number out of its range, or
-    lengths that do not agree.
+    manner: one of `MANNERS`: all show the same shapes in the same places, and a "sketch" no colour.
+    Raises: TypeError, ValueError for an unknown factor, choice or manner, a number out of its
+    range, or lengths that do not agree.
     """
     from minigan.data import painting  # compiles, on first use
     from minigan.ops.cpu.runtime.threads import share
 
     check.setting("draw", "resolution", resolution, (int,), 4)
+    if manner not in MANNERS:
+        raise ValueError(f"draw: manner is {manner!r}; expected one of {', '.join(MANNERS)}")
     table = _complete(factors, noise_seed)
     n = len(table["yaw"])
     pose = np.stack([table[name] for name in POSE], axis=1).astype(np.float64)
@@ -109,22 +121,68 @@ def draw(factors, resolution, noise_seed=None):
         HAIRS[table["hair_color"]], EYES[table["eye_color"]], CLOTHES[table["clothes"]],
     ], axis=1)  # fmt: skip
     seeds = np.zeros(n, np.int64) if noise_seed is None else table["noise_seed"]
+
+    def paint(rows, colors, chance):
+        out = np.empty((len(colors), 3, resolution, resolution), np.float32)
+        args = (pose[rows], style[rows], colors, seeds[rows], np.empty((len(colors), 3)))
+        chance = 0.0 if noise_seed is None else float(chance)
+        work = out.size * 300
+        share(painting.paint, len(colors), out.reshape(-1), *args, chance, resolution, work=work)
+        return out
+
+    if manner == "painted":
+        return paint(slice(None), colors, True)
+    from minigan.data import manners
+
+    draw_in, each = {
+        "sketch": (manners.sketch, seeds),
+        "night": (manners.night, table["light"]),
+    }[manner]
     out = np.empty((n, 3, resolution, resolution), np.float32)
-    chance = 0.0 if noise_seed is None else 1.0
-    args = (pose, style, colors, seeds, np.empty((n, 3)), chance, resolution)
-    share(painting.paint, n, out.reshape(-1), *args, work=out.size * 300)
+    for first in range(0, n, _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        out[rows] = draw_in(functools.partial(paint, rows), colors[rows], each[rows])
     return out
 
 
-def sample(n, resolution, rng):
+def landmarks(factors: dict, resolution: int | None = None) -> np.ndarray:
+    """Where `LANDMARKS` are in the portraits of these factors: float64 [N, 4, 2], x and y.
+
+    Left is the picture's left.  Of an eye it is the middle of its opening.  resolution: of the
+    picture whose pixels count, x to the right and y down from the middle of the first one, as
+    detectors of landmarks and arrays count; None: shares of the side, from the upper left corner.
+    Raises: as `draw`.
+    """
+    from minigan.data.painting import CURVE, ZOOM
+
+    if resolution is not None:
+        check.setting("landmarks", "resolution", resolution, (int,), 4)
+    table = _complete(factors, None)
+    yaw, pitch, smile = (table[name].astype(np.float64) for name in ("yaw", "pitch", "smile"))
+    # The numbers of `painting.paint` and `painting.face`, which draw there.
+    wide = 0.455 - 0.045 * table["head_shape"]
+    half = 0.165 * (1.0 + 0.16 * smile) * np.cos(0.75 * CURVE * yaw)
+    eyes = [0.93 * wide * np.sin(0.44 * side + CURVE * yaw) for side in (-1, 1)]
+    corners = [0.96 * wide * np.sin(CURVE * yaw) + half * side for side in (-1, 1)]
+    down = 0.085 * pitch + np.stack([-0.035 + 0 * smile, 0.305 - 0.039 * smile])[[0, 0, 1, 1]]
+    x, y = np.stack([*eyes, *corners]) + 0.035 * yaw, down - 0.035 + 0.02 * pitch
+    shares = np.stack([x, y + 0.07], axis=2).transpose(1, 0, 2) / (2 * ZOOM) + 0.5
+    return shares if resolution is None else shares * resolution - 0.5
+
+
+def sample(
+    n: int, resolution: int, rng: np.random.Generator, manner: str = "painted"
+) -> tuple[np.ndarray, dict]:
     """n portraits with random factors and noise: (images float32 [n, 3, R, R], factors)."""
     factors = sample_factors(n, rng)
-    return draw_randomly(factors, resolution, rng), factors
+    return draw_randomly(factors, resolution, rng, manner), factors
 
 
-def draw_randomly(factors: dict, resolution: int, rng: np.random.Generator) -> np.ndarray:
+def draw_randomly(
+    factors: dict, resolution: int, rng: np.random.Generator, manner: str = "painted"
+) -> np.ndarray:
     """`draw` of arrays of factors, {name: [N]}, with a noise seed from rng for each portrait."""
-    return draw(factors, resolution, rng.integers(1 << 40, size=len(factors["yaw"])))
+    return draw(factors, resolution, rng.integers(1 << 40, size=len(factors["yaw"])), manner)
 
 
 def _between(colors, t):

@@ -18,8 +18,8 @@ class Portraits:
 
     c_dim = 0
 
-    def __init__(self, resolution: int, seed: int):
-        self.resolution, self.seed = resolution, seed
+    def __init__(self, resolution: int, seed: int, manner: str = "painted"):
+        self.resolution, self.seed, self.manner = resolution, seed, manner
 
     def batch(self, position: int, n: int) -> tuple[np.ndarray, None]:
         """Number position … position + n − 1, float32 [n, 3, R, R] in [−1, 1]; no labels."""
@@ -29,7 +29,7 @@ class Portraits:
         rows = [portraits.sample_factors(1, rng) for rng in rngs]
         factors = {name: np.concatenate([row[name] for row in rows]) for name in portraits.NAMES}
         noise_seeds = np.array([rng.integers(1 << 40) for rng in rngs])
-        return portraits.draw(factors, self.resolution, noise_seeds), None
+        return portraits.draw(factors, self.resolution, noise_seeds, self.manner), None
 
 
 class BatchedPortraits(Portraits):

@@ -1,1 +1,1 @@
-"""Pictures found in a generator, and changed there."""
+"""Pictures found in a generator, and changed there: alignment, inversion, tuning."""
