@@ -27,8 +27,8 @@ def add(commands) -> None:
     sticking = one("texture_sticking", "from StyleGAN2 to StyleGAN3, untrained: equivariance")
     sticking.add_argument("--n", type=whole(1), help="latents for each number (96)")
     lengths = one("path_length", "trainings with path length regularisation and without", (0, 1, 2))
-    readable = one("readable_w", "what makes W readable: 32², equal minutes", (0, 1))
-    readable.add_argument("--minutes", type=positive, help="of one core, for each run (15)")
+    readable = one("readable_w", "what makes W readable: one setting at a time", (0, 1))
+    readable.add_argument("--minutes", type=positive, help="of one core, for each run (6)")
     lengths.add_argument("--weight", dest="weights", type=_weight, nargs="+", help=(
         "of the regularisation (0 2 100)"))  # fmt: skip
 

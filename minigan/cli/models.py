@@ -110,7 +110,7 @@ def measures(name: str | pathlib.Path) -> str:
 
     network = next(iter(files.read_networks(files.shipped(name)).values()))
     if isinstance(network, reader.Network):
-        return reader_tables(network, measure.N)
+        return reader_tables(network, measure.N, name)
     G, made = _generator(name)
     seen = made["images"]
     return generator_tables(G, drawn(made) if seen else None, seen, measure.CARD)
@@ -144,14 +144,22 @@ def generator_tables(G, data, images_seen: int, sizes) -> str:
     return tables.of_generator(found)
 
 
-def reader_tables(network, n: int) -> str:
-    """What a network that reads portraits gets right, of n drawings or 1,000 people."""
+def reader_tables(network, n: int, name: str) -> str:
+    """What a network that reads portraits gets right, of n drawings or 1,000 people; and how far it
+    agrees with the one that teaches, NAME-teach, if that ships."""
+    from minigan import files
     from minigan.evaluation import measure, tables
 
-    size = network.config.resolution
+    size, teacher = network.config.resolution, f"{name}-teach"
     if network.config.task == "factors":
-        return tables.of_factors(measure.reading(network, n), size, n)
-    return tables.of_identity(measure.recognition(network), size)
+        found = tables.of_factors(measure.reading(network, n), size, n)
+    else:
+        found = tables.of_identity(measure.recognition(network), size)
+    if not (files.MODELS / f"{teacher}.npz").exists():
+        return found
+    generator = f"portraits{size}"
+    same = measure.agreement(files.load(generator), network, files.load_reader(teacher), n)
+    return found + "\n\n" + tables.of_agreement(same, generator, teacher, n)
 
 
 def write_card(name: str, folder: str | pathlib.Path | None = None) -> None:
@@ -235,5 +243,5 @@ def _reader_card(name, network, made, path):
         f"parameters, {path.stat().st_size / 1e6:.2f} MB as float16. Fingerprint "
         f"{network.fingerprint}.",
         "## Measures",
-        reader_tables(network, measure.N),
+        reader_tables(network, measure.N, name),
     ])  # fmt: skip

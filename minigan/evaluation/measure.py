@@ -293,10 +293,27 @@ def variety(G, n=1000, seed=0):
 
 def reading(reader, n=N, seed=0):
     """How well `reader.Network.read` reads fresh drawings: {factor: ("right", share) for choices,
-    ("R²", …) for numbers, ("cos", mean cosine of the error) for the hue}."""
+    ("R²", share of the variance) for numbers, ("cos", mean cosine of the error) for the hue}."""
     rng = np.random.default_rng([seed, 8])
     factors = portraits.sample_factors(n, rng)
-    read, found = reader.read(portraits.draw_randomly(factors, reader.config.resolution, rng)), {}
+    return compared(
+        reader.read(portraits.draw_randomly(factors, reader.config.resolution, rng)), factors
+    )
+
+
+def agreement(G, one, other, n=N, seed=0):
+    """How well one reader's words say another's, of n pictures by G: as `reading`, or, of two that
+    know people, {"cosines": R² of one's cosines of pairs of pictures from the other's}."""
+    pictures = images(G, n, np.random.default_rng([seed, 12]))
+    if one.config.task == "factors":
+        return compared(one.read(pictures), other.read(pictures))
+    a, b = (np.sum(e * np.roll(e, 1, axis=0), axis=1) for e in (one(pictures), other(pictures)))
+    return {"cosines": ("R²", float(np.corrcoef(a, b)[0, 1] ** 2))}
+
+
+def compared(read, factors):
+    """{factor: (in what unit, how well `read` says `factors`)}, see `reading`."""
+    found = {}
     for f in portraits.FACTORS:
         true, got = factors[f.name], read[f.name]
         if f.choices:

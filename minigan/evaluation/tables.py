@@ -108,6 +108,13 @@ def of_factors(found: dict, size: int, n: int = N) -> str:
     return f"On {n} fresh drawings at {size}²:\n\n" + table(head, rows)
 
 
+def of_agreement(found: dict, name: str, other: str, n: int = N) -> str:
+    """The table of what `measure.agreement` found."""
+    rows = [[factor, f"{value:.3f}", kind] for factor, (kind, value) in found.items()]
+    said = f"On {n} pictures by `{name}` at ψ = 1, beside what `{other}` reads:\n\n"
+    return said + table(["factor", "agreement", "of what"], rows)
+
+
 def of_identity(found: dict, size: int, n: int = 1000) -> str:
     """The table of what `measure.recognition` found on n people."""
     rows = [
