@@ -6,7 +6,7 @@ import pytest
 from minigan import files
 from minigan.data import portraits
 from minigan.data.stream import BatchedPortraits, Portraits, open_data
-from minigan.evaluation import measure
+from minigan.evaluation import measure, sheet
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_measures_of_a_network_that_saw_nothing_say_nothing_of_copies(tmp_path, 
     assert models.measures(tmp_path / "G.npz") == (None, 0)
 
 
-def test_an_official_file_can_be_measured_and_quick_is_passed_on(tmp_path, monkeypatch):
+def test_an_official_file_can_be_measured(tmp_path, monkeypatch):
     from minigan.cli import models
     from minigan.networks import stylegan2
     from tests import official_file
@@ -180,7 +180,27 @@ def test_an_official_file_can_be_measured_and_quick_is_passed_on(tmp_path, monke
     official_file.write(tmp_path / "net.pkl", stylegan2.Config(**small), ("G_ema",))
     monkeypatch.setattr(models, "generator_tables", lambda G, *rest: (G.img_resolution, *rest))
     assert models.measures(tmp_path / "net.pkl") == (8, None, 0, measure.CARD)
-    assert models.measures(tmp_path / "net.pkl", quick=True) == (8, None, 0, measure.QUICK)
+    monkeypatch.setattr(sheet, "quick", lambda G: dict.fromkeys(sheet.NUMBERS, G.img_resolution))
+    head, _, line = models.sheets([tmp_path / "net.pkl"]).splitlines()
+    assert head.startswith("| network | kimg | minutes | distance | precision | recall | coverage")
+    assert line.startswith("| net |  |  | 8.0 | 8.00 | 8.00 | 8 | 8.000 | 8.00 ")
+
+
+def test_a_line_for_each_network_says_what_it_cost(tmp_path, monkeypatch, capsys):
+    """A run's copies, kept at ticks, its checkpoint, and a shipped network."""
+    from minigan import training
+    from minigan.cli.main import main
+    from tests.test_training import TINY
+
+    config = training.override(TINY, {"kimg": 0.08, "kimg_per_tick": 0.04, "snapshot_kimg": 0.04})
+    training.train(config, tmp_path)
+    monkeypatch.setattr(sheet, "quick", lambda G: {"distance": float(G.img_resolution)})
+    kept = sorted(map(str, tmp_path.glob("network*.npz")))
+    assert main(["measure", *kept, str(tmp_path / "checkpoint.npz"), "portraits64", "--quick"]) == 0
+    cells = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [c[0] for c in cells][-2:] == ["| checkpoint", "| portraits64"]
+    assert [c[1] for c in cells][-2:] == ["0.08", "100"] and float(cells[0][1]) in (0.04, 0.08)
+    assert cells[-1][2] == "46" and cells[-1][3] == "64.0 |"
 
 
 def test_tables_from_fewer_samples_say_so(reader):

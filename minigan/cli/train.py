@@ -40,6 +40,7 @@ def add(commands) -> None:
     reader.add_argument("--resolution", type=int, choices=(32, 64), default=32, help="of pictures")
     reader.add_argument("--kimg", type=positive, default=200, help="thousands of drawings it sees")
     reader.add_argument("--seed", type=whole(0), default=0)
+    reader.add_argument("--trunk", help="a reader to begin with, but for its last layer")
     reader.add_argument("--out", required=True, help="the file it goes to")
     reader.set_defaults(run=_reader)
 
@@ -89,10 +90,15 @@ def _reader(args):
     check_out(args.out)
     size = args.resolution
     config = Config(task=args.task, resolution=size, channels=CHANNELS[size])
-    network = reader.train(config, args.kimg, args.seed)
+    trunk = files.load_reader(args.trunk) if args.trunk else None
+    if trunk is not None and trunk.config.channels != config.channels:
+        raise ValueError(f"--trunk {args.trunk} has channels {trunk.config.channels}; expected "
+                         f"{config.channels}")  # fmt: skip
+    network = reader.train(config, args.kimg, args.seed, trunk=trunk)
     made = {
         "command": f"python -m minigan reader --task {args.task} --resolution {size} "
-                   f"--kimg {args.kimg:g} --seed {args.seed}",
+                   f"--kimg {args.kimg:g} --seed {args.seed}"
+                   + (f" --trunk {args.trunk}" if args.trunk else ""),
         "machine": device.machine(),
     }  # fmt: skip
     files.save(args.out, {"features": network}, half=True, made=made)

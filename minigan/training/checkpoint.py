@@ -16,6 +16,7 @@ from minigan.data import images
 from minigan.data.stream import BY_NUMBER
 from minigan.files.reading import shown
 from minigan.training.config import Config
+from minigan.training.readable import Moments
 from minigan.training.step import State
 
 # What may differ between a checkpoint and the run that continues it.
@@ -36,6 +37,10 @@ def save(folder: pathlib.Path, config: Config, state: State, rows: list[dict], d
             for part in ("m", "v"):
                 arrays |= {f"{name}/{part}/{k}": a for k, a in value[part].items()}
             numbers[name] = value["step"]
+        elif name == "moments" and value is not None:
+            parts = dataclasses.asdict(value)
+            numbers[name] = parts.pop("steps")
+            arrays |= {f"{name}/{part}": a for part, a in parts.items()}
         elif name not in state.networks and value is not None:
             numbers[name] = value
     if hasattr(data, "pictures"):
@@ -104,6 +109,9 @@ def restore(path: str | pathlib.Path, config: Config, data=None) -> tuple[State,
                        if k.startswith(f"{name}/{part}/")}
                 for part in ("m", "v")
             }  # fmt: skip
+        if "moments" in numbers:
+            parts = {part: arrays[f"moments/{part}"] for part in ("xx", "xr")}
+            numbers["moments"] = Moments(**parts, steps=numbers["moments"])
         return State(**networks, **numbers), meta["log"]
 
 

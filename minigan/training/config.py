@@ -45,6 +45,7 @@ class Config:
     expert: str = ""  # file of a `reader.Network` through which a second D looks
     expert_weight: float = 0.3  # of what it says, in G's loss
     expert_lr: float = 0.01
+    readable_weight: float = 0.0  # of how far what the expert reads is from linear in w
     grow: tuple = ()  # StyleGAN (2019): (kimg of fading in, kimg at rest) for each resolution
     kimg_per_tick: float = 1.0  # between checkpoints
     snapshot_kimg: float = 0.0  # between copies of G_ema that stay; 0: none
@@ -90,6 +91,11 @@ class Config:
             raise ValueError(
                 f"Config: G's img_resolution is {self.G.img_resolution} and img_channels "
                 f"{self.G.img_channels}; expected 32 or more, and 3, with an expert"
+            )
+        if self.readable_weight and not self.expert:
+            raise ValueError(
+                f"Config: readable_weight is {self.readable_weight}, and there is no expert; "
+                "expected one, which reads"
             )
         # D takes the batch apart into groups, see `layers.minibatch_stddev`.
         group = min(self.D.mbstd_group_size or self.batch, self.batch)

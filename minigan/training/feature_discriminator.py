@@ -56,11 +56,16 @@ class FeatureDiscriminator(base.Network):
         buffers |= {"mean": mean, "std": std}
         return cls(config, params, buffers)
 
+    @property
+    def reader(self):
+        """f."""
+        params = {k[2:]: v for k, v in self.buffers.items() if k.startswith("f.")}
+        return Network(self.config, params)
+
     def see(self, img):
         """img float [N, 3, R, R], R = f's resolution·2ⁱ -> f's features [N, features], each of mean
         0 and standard deviation 1 over portraits.  Raises: as `reader.Network.trunk`."""
-        params = {k[2:]: v for k, v in self.buffers.items() if k.startswith("f.")}
-        seen = Network(self.config, params).trunk(img)
+        seen = self.reader.trunk(img)
         return (seen - self.buffers["mean"]) * (1 / self.buffers["std"])
 
     def judge(self, seen):

@@ -65,16 +65,25 @@ def strangers_and_siblings(n, rng):
     return {name: np.concatenate([first[name], second[name]]) for name in first}
 
 
-def train(config, kimg, seed=0, batch=32, lr=0.03):
+# Of pictures.  A person is told from the others of the batch: the more, the harder.
+BATCH = {"factors": 32, "identity": 64}
+
+
+def train(config, kimg, seed=0, lr=0.03, trunk=None):
     """A network trained on kimg thousand freshly drawn portraits; the rate falls to 0 in a line.
 
     The rate is high because weights are equalised: they have size 1, whatever the layer's width.
+    trunk: a network of the same sizes, with whose weights it begins, but for the last layer's;
+    None: fresh ones.
 
     A progress bar is shown unless MINIGAN_QUIET=1.
     """
     rng = np.random.default_rng(seed)
     network = Network.init(config, rng)
-    size, params, steps = config.resolution, network.params, math.ceil(1000 * kimg / batch)
+    size, params, batch = config.resolution, network.params, BATCH[config.task]
+    if trunk is not None:
+        params = params | {k: v for k, v in trunk.params.items() if not k.startswith("out.")}
+    steps = math.ceil(1000 * kimg / batch)
     state = optim.Adam(lr, (0.9, 0.99)).init(params)
     bar = progress.bar(range(steps), config.task)
     for step in bar:

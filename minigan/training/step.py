@@ -19,7 +19,7 @@ from minigan import autograd, check, files, latents, layers, losses, optim
 from minigan.autograd import variable
 from minigan.device import beside, moved
 from minigan.networks import stylegan1
-from minigan.training import augment
+from minigan.training import augment, readable
 from minigan.training.config import Config
 from minigan.training.feature_discriminator import FeatureDiscriminator
 
@@ -37,6 +37,7 @@ class State:
     expert_adam: dict | None = None
     step: int = 0
     images: int = 0  # real ones that D has seen
+    moments: readable.Moments | None = None  # of w and what the expert reads
     pl_mean: float = 0.0
     p: float = 0.0  # strength of the augmentation
     signs: float = 0.0  # Σ sign D(real) since p last changed …
@@ -76,6 +77,11 @@ def start(config: Config) -> State:
         expert = FeatureDiscriminator.init(f.config, rng, f)
         adam = config.expert_adam.init(expert.params)
         state = dataclasses.replace(state, expert=expert, expert_adam=adam)
+        if config.readable_weight:
+            if f.config.task != "factors":
+                raise ValueError(f"the expert's task is {f.config.task!r}; expected 'factors' for "
+                                 "readable_weight")  # fmt: skip
+            state = dataclasses.replace(state, moments=readable.Moments.of(config.G.w_dim))
     return state
 
 
@@ -160,13 +166,16 @@ def _latents(config, state, data, rng, n):
 
 
 def _styles(config, G, z, c, rng):
-    """ws, and the mean of w for w̄.  Perhaps two styles mixed (StyleGAN §3.1)."""
+    """ws and w, which is in all of ws unless two styles are mixed (StyleGAN §3.1): then None, and
+    the mean of w for w̄."""
     ws = G.mapping(z, c)
-    w_mean = np.mean(ws[:, 0], axis=0)
+    w = ws[:, 0]
+    w_mean = np.mean(w, axis=0)
     if config.mixing_prob and rng.random() < config.mixing_prob:
+        w = None
         other = G.mapping(beside(rng.standard_normal(z.shape, np.float32), z), c)
         ws = latents.style_mix(ws, other, int(rng.integers(1, G.used_ws)))
-    return ws, w_mean
+    return ws, w, w_mean
 
 
 _LOSSES = {"logistic": losses.d_logistic, "relativistic": losses.d_relativistic,
@@ -245,6 +254,7 @@ def _where(run):
 def _g_main(config, state, data, real, real_c, rng):
     z, c = _latents(config, state, data, rng, config.batch)
     aug, D, expert = _as_d_sees(config, state, rng), state.D, state.expert
+    moments = state.moments
     of_D = of_expert = None  # what they say of real images, if that counts
     if config.loss == "relativistic":
         seen = aug(real)
@@ -252,14 +262,20 @@ def _g_main(config, state, data, real, real_c, rng):
 
     def loss(params):
         G = state.G.replace(params=params)
-        ws, w_mean = _styles(config, G, z, c, rng)
+        ws, w, w_mean = _styles(config, G, z, c, rng)
         fake = aug(G.synthesis(ws, "random", rng))
         value = _g_loss(config, of_D, D(fake, c))
         if expert:
             value = value + config.expert_weight * _g_loss(config, of_expert, expert(fake))
-        return value, w_mean
+        if moments is None or w is None:
+            return value, (w_mean,)
+        r = readable.read(expert.reader, fake)
+        value = value + config.readable_weight * readable.loss(moments, w, r)
+        return value, (w_mean, w, r)
 
-    state, value, w_mean = _learn(config, state, "G", loss)
+    state, value, (w_mean, *seen) = _learn(config, state, "G", loss)
+    if seen:
+        state = dataclasses.replace(state, moments=moments.add(*seen))
     beta = config.G.mapping_kwargs.w_avg_beta
     w_avg = w_mean + beta * (state.G.w_avg - w_mean)
     G = state.G.replace(buffers=state.G.buffers | {"mapping.w_avg": w_avg})
@@ -287,7 +303,7 @@ def _g_path_length(config, state, data, rng):
 
 def _d_main(config, state, data, real, c, rng):
     z, fake_c = _latents(config, state, data, rng, len(real))
-    ws, _ = _styles(config, state.G, z, fake_c, rng)
+    ws, _, _ = _styles(config, state.G, z, fake_c, rng)
     fake, G = state.G.with_new_emas(ws, rng)  # the one pass that moves StyleGAN3's mean squares
     state = dataclasses.replace(state, G=G)
     number = int(rng.integers(1 << 62))
@@ -338,7 +354,7 @@ def _d_r1(config, state, data, real, c, rng):
     sets = [(real, c)]
     if config.loss == "relativistic":  # R2 (Mescheder et al. 2018): the same penalty on fakes
         z, fake_c = _latents(config, state, data, rng, len(real))
-        ws, _ = _styles(config, state.G, z, fake_c, rng)
+        ws, _, _ = _styles(config, state.G, z, fake_c, rng)
         sets.append((state.G.synthesis(ws, "random", rng), fake_c))
 
     def loss(params):
