@@ -28,7 +28,7 @@ def add(commands) -> None:
     sticking.add_argument("--n", type=whole(1), help="latents for each number (96)")
     lengths = one("path_length", "trainings with path length regularisation and without", (0, 1, 2))
     readable = one("readable_w", "what makes W readable: one setting at a time", (0, 1))
-    readable.add_argument("--minutes", type=positive, help="of one core, for each run (6)")
+    readable.add_argument("--minutes", type=positive, help="of one core, for each run (5)")
     lengths.add_argument("--weight", dest="weights", type=_weight, nargs="+", help=(
         "of the regularisation (0 2 100)"))  # fmt: skip
 

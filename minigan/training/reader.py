@@ -69,10 +69,11 @@ def strangers_and_siblings(n, rng):
 BATCH = {"factors": 32, "identity": 64}
 
 
-def train(config, kimg, seed=0, lr=0.03, trunk=None):
+def train(config, kimg, seed=0, trunk=None):
     """A network trained on kimg thousand freshly drawn portraits; the rate falls to 0 in a line.
 
-    The rate is high because weights are equalised: they have size 1, whatever the layer's width.
+    The rate is high because weights are equalised: they have size 1, whatever the layer's width; of
+    a trunk that would soon be forgotten, and a third will do.
     trunk: a network of the same sizes, with whose weights it begins, but for the last layer's;
     None: fresh ones.
 
@@ -81,6 +82,7 @@ def train(config, kimg, seed=0, lr=0.03, trunk=None):
     rng = np.random.default_rng(seed)
     network = Network.init(config, rng)
     size, params, batch = config.resolution, network.params, BATCH[config.task]
+    lr = 0.03 if trunk is None else 0.01
     if trunk is not None:
         params = params | {k: v for k, v in trunk.params.items() if not k.startswith("out.")}
     steps = math.ceil(1000 * kimg / batch)
