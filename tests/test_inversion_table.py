@@ -15,7 +15,7 @@ from minigan.evaluation import inversion as measures
 from minigan.evaluation.inversion import EDITS, NUMBERS, Found, Judge, draw
 from minigan.experiments import inversion as table
 
-SIZES = table.Sizes(n=4, steps=20, updates=2, gallery=measures._AS_EDITED)
+SIZES = table.Sizes(n=4, steps=8, updates=2, gallery=measures._AS_EDITED)
 
 
 @dataclasses.dataclass
@@ -131,7 +131,7 @@ def test_sets_are_what_they_are_called(setting):
     sets = {name: setting.problem(name).targets for name in table.SETS}
     plain = sets["drawn"].images
     apart = {k: np.mean((t.images - plain) ** 2) for k, t in sets.items() if k != "generated"}
-    assert apart["unaligned"] > 2 * apart["aligned"] and apart["night"] > 0.1 < apart["sketch"]
+    assert apart["unaligned"] > 2 * apart["aligned"] and apart["night"] > 0.05 < apart["sketch"]
     for name, t in sets.items():
         assert t.images.shape == (4, 3, R, R) and t.images.dtype == np.float32
         assert 0.05 < t.face.mean() < 0.5, name
@@ -168,8 +168,9 @@ def test_99_of_100_people_are_known_again(setting):
 
 @pytest.mark.slow
 def test_the_table_in_miniature(setting, tmp_path, monkeypatch):
-    """All sets and methods; stopped after three rows, it goes on with the fourth."""
+    """All methods, two sets; stopped after three rows, it goes on with the fourth."""
     G, path, done, real = setting.G, tmp_path / "t.csv", [], table.run
+    monkeypatch.setattr(table, "SETS", {k: table.SETS[k] for k in ("generated", "drawn")})
 
     def stopped(*args):
         if len(done) == 3:

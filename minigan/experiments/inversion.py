@@ -282,8 +282,6 @@ def make(
     path: str | os.PathLike,
     seeds: list[int],
     sizes: Sizes = Sizes(),
-    sets: tuple = tuple(SETS),
-    methods: tuple = tuple(METHODS),
 ) -> list[dict]:
     """Measure what the CSV file `path` does not have yet, row by row; returns all of its rows.
 
@@ -302,7 +300,7 @@ def make(
             "where no file is"
         )
     done = {tuple(row[k] for k in KEY) for row in rows}
-    left = [(s, m, seed) for seed in seeds for s in sets for m in methods]
+    left = [(s, m, seed) for seed in seeds for s in SETS for m in METHODS]
     left = [key for key in left if key not in done]
     TABLE.write(rows, path)  # that it can be written is known before the work
     if not left:
