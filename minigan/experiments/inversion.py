@@ -285,7 +285,8 @@ def make(
 ) -> list[dict]:
     """Measure what the CSV file `path` does not have yet, row by row; returns all of its rows.
 
-    Raises: ValueError for a file of other networks or sizes; FileNotFoundError for no such folder.
+    Raises: ValueError for a file of other networks or sizes; OSError, before the work,
+    if it cannot be written.
     """
     path, readers = pathlib.Path(path), [files.load_reader(k) for k in (TEACH, MEASURE, IDENTITY)]
     names = ("generator", "teach", "measure", "identity_by")
