@@ -21,7 +21,9 @@ COMMANDS = {
     "toy", "train", "generate", "style-mix", "interpolate", "draw", "export", "distill", "reader",
     "measure", "card", "experiment", "warm",
 }  # fmt: skip
-EXPERIMENTS = {"styles_or_concatenation", "style_mixing", "texture_sticking", "path_length"}
+EXPERIMENTS = {
+    "styles_or_concatenation", "style_mixing", "texture_sticking", "path_length", "readable_w",
+}  # fmt: skip
 
 
 def helped(monkeypatch, capsys, *arguments):

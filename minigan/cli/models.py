@@ -3,6 +3,7 @@
     python -m minigan export --run runs/portraits32 --name portraits32    a run's networks, halved
     python -m minigan reader --task factors --out minigan/models/factors32.npz
     python -m minigan card --network portraits32                          measure it; the card anew
+    python -m minigan measure inversion --network portraits64             the table of inversions
 
 In minigan/models/NAME.md all below the marker is made by the last command, from the shipped file
 alone; what stands above it is written by hand.
@@ -12,7 +13,7 @@ Read first: `evaluation/measure.py`.
 
 import pathlib
 
-from minigan.cli.arguments import NETWORK, check_images
+from minigan.cli.arguments import NETWORK, check_images, whole
 
 MARK = "<!-- from here on made by: python -m minigan card --network {} -->"
 
@@ -23,10 +24,17 @@ def add(commands) -> None:
     command.add_argument("--name", required=True, help="writes minigan/models/NAME.npz, NAME-D.npz")
     command.set_defaults(run=lambda args: export(args.folder, args.name))
     command = commands.add_parser("measure", help="print the measures of a network")
-    command.add_argument("network", metavar="NETWORK", nargs="+", help=NETWORK)
+    command.add_argument("network", metavar="NETWORK", nargs="+", help=(
+        f'{NETWORK}; or "inversion": the table of ways to find the w of a picture'))  # fmt: skip
     command.add_argument(
         "--quick", action="store_true", help="of generators, a line each, in a minute or two"
     )
+    table = command.add_argument_group("of measure inversion")
+    table.add_argument("--network", dest="inverted", default="portraits64", help=NETWORK)
+    table.add_argument("--n", type=whole(1), default=64, help="pictures of each set and seed")
+    table.add_argument("--seeds", type=whole(0), nargs="+", default=[0, 1, 2])
+    table.add_argument("--out", default="notebooks/results/inversion.csv", help=(
+        "the table; what it has already is not measured again"))  # fmt: skip
     command.set_defaults(run=_measure)
     command = commands.add_parser("card", help="write a shipped network's model card anew")
     command.add_argument("--network", required=True, help="a shipped name such as portraits32")
@@ -58,7 +66,13 @@ def export(run: str | pathlib.Path, name: str, folder: str | pathlib.Path | None
 
 
 def _measure(args):
-    if args.quick:
+    if args.network == ["inversion"]:
+        from minigan.experiments import inversion
+
+        G, _ = _generator(args.inverted)
+        rows = inversion.make(G, args.out, args.seeds, inversion.Sizes(args.n))
+        print(inversion.summary(rows))
+    elif args.quick:
         print(sheets(args.network))
     else:
         print("\n\n".join(map(measures, args.network)))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from minigan import atomic
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -46,6 +48,13 @@ class Table:
                 file.flush()
         os.replace(part, path)
         return rows
+
+    def write(self, rows: list[dict], path: str | os.PathLike) -> None:
+        """The rows so far as the CSV file `path`, whole or not at all.  Raises: OSError."""
+        with atomic.replacing(path, "w") as file:
+            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows({name: _text(v) for name, v in row.items()} for row in rows)
 
     def read(self, path: str | os.PathLike) -> list[dict]:
         """The rows of a file that `make` wrote, each value of its column's type; None if missing.
