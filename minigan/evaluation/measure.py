@@ -303,11 +303,16 @@ def reading(reader, n=N, seed=0):
 
 def agreement(G, one, other, n=N, seed=0):
     """How well one reader's words say another's, of n pictures by G: as `reading`, or, of two that
-    know people, {"cosines": R² of one's cosines of pairs of pictures from the other's}."""
-    pictures = images(G, n, np.random.default_rng([seed, 12]))
+    know people, {"cosines": R² of one's cosines from the other's, of pictures and others somewhere
+    on the way, in W, to a third}."""
+    rng = np.random.default_rng([seed, 12])
+    ws = G.mapping(rng.standard_normal((n, G.z_dim), np.float32))
+    pictures = synthesise(G, ws, rng)
     if one.config.task == "factors":
         return compared(one.read(pictures), other.read(pictures))
-    a, b = (np.sum(e * np.roll(e, 1, axis=0), axis=1) for e in (one(pictures), other(pictures)))
+    away = rng.uniform(0, 1, (n, 1, 1)).astype(np.float32)
+    moved = synthesise(G, ws + away * (np.roll(ws, 1, axis=0) - ws), rng)
+    a, b = (np.sum(network(pictures) * network(moved), axis=1) for network in (one, other))
     return {"cosines": ("R²", float(np.corrcoef(a, b)[0, 1] ** 2))}
 
 
