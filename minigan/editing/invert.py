@@ -258,7 +258,7 @@ def _plan(asked, G, target, features, c, samples, began):
             settings = inversion.Settings(space, few, samples=samples)
             rate = inversion.optimise(G, target, features, settings, c).seconds / few
         left = 60 * asked["minutes"] - (time.perf_counter() - began)
-        own = (n + 1) * verdict.STEPS * rate
+        own = (n + 1) * verdict.STEPS * rate if n else 0.0
         if asked["calibrate"] is None and own > 0.4 * left:
             n, own = 0, 0.0
         can, both = (left - own) / rate, 1 + TUNING * TUNING_COST
