@@ -37,18 +37,21 @@ def _invert(args):
     import signal
 
     from minigan.editing import align
-    from minigan.editing.invert import invert
+    from minigan.editing.invert import Wish, invert
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what there is is kept
-    points = None
+    if not (args.landmarks or args.points or args.no_align):
+        raise ValueError(
+            f"{args.photo}: where is the face? Give --landmarks X,Y X,Y X,Y X,Y or --points FILE: "
+            "left eye, right eye, left and right corner of the mouth, left as in the picture; or "
+            "--no-align for a picture that is cut out already"
+        )
+    points = align.read_points(args.points) if args.points else None
     if args.landmarks:
         points = align.parse_points(" ".join(args.landmarks), "--landmarks")
-    elif args.points:
-        points = align.read_points(args.points)
-    said = invert(
-        args.photo, args.network, args.outdir, points, args.no_align, args.method, args.steps,
-        args.minutes, args.label, args.calibrate, args.seed, args.device, args.resume,
-    )  # fmt: skip
+    wish = Wish(args.method, args.steps, args.minutes, args.label, args.calibrate, args.seed,
+                args.device)  # fmt: skip
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what there is is kept
+    said = invert(args.photo, args.network, args.outdir, points, wish, args.resume)
     print(said["verdict"]["sentence"])
     how = "done" if said["finished"] else "stopped early, what there is is kept; --resume goes on"
     print(f"{how}: {pathlib.Path(args.outdir, 'report.md')}")

@@ -20,7 +20,7 @@ import time
 import numpy as np
 
 import minigan
-from minigan import atomic, files, latents
+from minigan import atomic, check, files, latents
 from minigan.data import images, photos
 from minigan.device import beside, moved
 from minigan.editing import align, inversion, report, tuning, verdict
@@ -33,9 +33,6 @@ TUNING = 0.5  # tuning's steps, as a share of the search's
 TUNING_COST = 1.5  # of one such step, in steps of the search
 SOFTWARE = f"made with minigan {minigan.__version__}"
 ABOUT = "run.json"  # what was asked for and what was planned
-_POINTS = ("--landmarks x,y x,y x,y x,y or --points FILE: left eye, right eye, left and right "
-           "corner of the mouth, left as in the picture; or --no-align for a picture that is cut "
-           "out already")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,106 +50,104 @@ METHODS = {
 }  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What is asked for."""
+
+    method: str = "auto"  # or of METHODS
+    steps: int | None = None  # of the search
+    minutes: float | None = None  # a budget for all, instead
+    label: int | None = None  # the class of a conditional network
+    calibrate: int | None = None  # own pictures that are looked for too; None: if G is small
+    seed: int = 0
+    device: str = "cpu"
+    samples: int = SAMPLES  # for W's statistics
+
+    def __post_init__(self):
+        check.fields(self, steps=1, minutes=0, label=0, calibrate=0, seed=0)
+        check.choice(self, "method", ("auto", *METHODS))
+        if self.steps is not None and self.minutes is not None:
+            raise ValueError("steps and minutes were given; expected one of them")
+
+
 def invert(
     photo: str | os.PathLike,
     network: str | os.PathLike,
     outdir: str | os.PathLike,
     points: np.ndarray | None = None,
-    aligned: bool = False,
-    method: str = "auto",
-    steps: int | None = None,
-    minutes: float | None = None,
-    label: int | None = None,
-    calibrate: int | None = None,
-    seed: int = 0,
-    device: str = "cpu",
+    wish: Wish = Wish(),
     resume: bool = False,
-    samples: int = SAMPLES,
 ) -> dict:
     """Everything that the module says, into outdir; returns what stands in report.json.
 
-    points [4, 2]: in the file's pixels, as `align.py` says.  aligned: it is cut out already, and
-    only its middle is taken.  method: of METHODS, or "auto".  steps: of the search; minutes: a
-    budget for all, instead.  label: the class of a conditional network.  calibrate: how many of
-    the generator's own pictures are looked for too, 0 or more than 3; None: a few if it is small.
-    samples: for W's statistics.
+    points [4, 2]: in the file's pixels, as `align.py` says; None: the picture is cut out already,
+    and its middle is taken.  resume: go on with the run in outdir.
     Raises: OSError, ValueError, a sentence, for what cannot be read, does not fit, or an outdir
     with another run.
     """
-    began, folder = time.perf_counter(), pathlib.Path(outdir)
-    if points is None and not aligned:
-        raise ValueError(f"{photo}: where is the face? Give {_POINTS}")
-    if method not in ("auto", *METHODS):
-        raise ValueError(f"method is {method!r}; expected auto, {', '.join(METHODS)}")
-    if steps is not None and minutes is not None:
-        raise ValueError("steps and minutes were given; expected one of them")
-    if calibrate is not None and 0 < calibrate < 4:
-        raise ValueError(f"calibrate is {calibrate}; expected 0, or 4 or more")
-    picture = photos.read(photo)
+    began, folder, picture = time.perf_counter(), pathlib.Path(outdir), photos.read(photo)
     if points is not None:
         points = align.in_photo(points, picture)
     G, D, drawn = _networks(network)
-    c = latents.one_hot(label, G.c_dim)
-    target, similarity, about = _target(picture, points, G, "portraits" if drawn else "ffhq")
-    digest = hashlib.sha256(target.tobytes()).hexdigest()[:16]
-    asked = {"photo or points": digest, "network": G.fingerprint,
-             "method": method, "steps": steps, "minutes": minutes, "class": label,
-             "calibrate": calibrate, "seed": seed}  # fmt: skip
+    c = latents.one_hot(wish.label, G.c_dim)
+    image, alignment = _target(picture, points, G, "portraits" if drawn else "ffhq")
+    asked = {"photo or points": hashlib.sha256(image.tobytes()).hexdigest()[:16],
+             "network": G.fingerprint} | dataclasses.asdict(wish)  # fmt: skip
     plan = _begun(folder, asked, resume)
-    G, D = (None if x is None else x.to(device) for x in (G, D))
-    features, why_features = _features(G, D, drawn, pathlib.Path(network).name, device)
-    there, c = beside(target, G.w_avg), beside(c, G.w_avg)
+    G, D = (None if x is None else x.to(wish.device) for x in (G, D))
+    features, eyes = _features(G, D, drawn, pathlib.Path(network).name, wish.device)
+    target, c = beside(image, G.w_avg), beside(c, G.w_avg)
     if plan is None:
-        plan = _plan(asked, G, there, features, c, samples, began)
+        plan = _plan(wish, G, target, features, c, began)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic.replacing(folder / ABOUT, "w") as file:
             file.write(json.dumps({"asked": asked, "plan": plan}, indent=1))
-    for line in (about["text"], plan["why"], f"compared by {features.label}: {why_features}"):
-        print(line)
-    images.write_png(folder / "target.png", images.to_uint8(target)[0], SOFTWARE)
+    print(f"{alignment['text']}\n{plan['why']}\n{eyes}")
+    images.write_png(folder / "target.png", images.to_uint8(image)[0], SOFTWARE)
 
-    chosen = METHODS[plan["method"]]
-    settings = inversion.Settings(chosen.space, plan["steps"], samples=samples, seed=seed)
-    found = inversion.optimise(G, there, features, settings, c, state=folder / "search.state.npz")
-    shots, tuned, finished = [target, moved(found.best.images(G), "cpu")], None, \
-        found.done == plan["steps"]  # fmt: skip
+    chosen, tuned, measured, at = METHODS[plan["method"]], None, None, 0.0
+    settings = inversion.Settings(chosen.space, plan["steps"], samples=wish.samples, seed=wish.seed)
+    found = inversion.optimise(G, target, features, settings, c, state=folder / "search.state.npz")
+    drawn = [found.best.images(G)]
+    finished = found.done == plan["steps"]
     if chosen.tuned and finished:
-        few = tuning.Settings(plan["tuning"], seed=seed)
-        tuned = tuning.tune(G, there, found.best.ws, features, few, c)
+        few = tuning.Settings(plan["tuning"], seed=wish.seed)
+        tuned = tuning.tune(G, target, found.best.ws, features, few, c)
         finished = tuned.updates == plan["tuning"]
-        shots.append(moved(tuned.G.synthesis(found.best.ws), "cpu"))
-    measured, at = None, time.perf_counter()
+        drawn.append(tuned.G.synthesis(found.best.ws))
     if plan["calibrate"] and finished:
-        measured = verdict.measure(G, D, there, features, plan["calibrate"], c, seed, samples,
-                                   folder / "own.state.")  # fmt: skip
-        finished = measured is not None
-    seconds = {"search": found.seconds, "tuning": tuned.seconds if tuned else 0.0,
-               "verdict": time.perf_counter() - at}  # fmt: skip
+        at = time.perf_counter()
+        measured = verdict.measure(G, D, target, features, plan["calibrate"], c, wish.seed,
+                                   wish.samples, folder / "own.state.")  # fmt: skip
+        finished, at = measured is not None, time.perf_counter() - at
 
-    _write(folder, picture, similarity, shots, found, tuned, G, {"settings":
-           dataclasses.asdict(settings), "asked": asked})  # fmt: skip
-    space = statistics(G, None if c is None else moved(c[0], "cpu"), samples)
-    last = beside(shots[-1], G.w_avg)
+    arrays = {"w": moved(found.best.ws, "cpu"), "losses": found.losses[:, 0]}
+    if tuned is not None:
+        arrays["tuning_losses"] = tuned.losses["loss"]
+        files.save(folder / "tuned.npz", {"G_ema": tuned.G})
+    files.save(folder / "latent.npz", {}, arrays, made_with=SOFTWARE, network=G.fingerprint,
+               asked=asked, settings=dataclasses.asdict(settings))  # fmt: skip
+    _write_pictures(folder, picture, alignment, image, [moved(x, "cpu") for x in drawn])
+    space = statistics(G, None if c is None else moved(c[0], "cpu"), wish.samples)
     said = {
         "made_with": SOFTWARE,
         "photo": {"file": str(photo), "size": list(picture.size), "remarks": [*picture.remarks]},
         "network": {"name": str(network), "fingerprint": G.fingerprint, "num_ws": G.num_ws,
-                    "resolution": G.img_resolution, "class": label},
-        "alignment": about,
-        "method": {"asked": method, "used": plan["method"], "what": chosen.what,
-                   "why": plan["why"], "steps": plan["steps"], "done": found.done,
-                   "tuning_steps": plan["tuning"], "tuning_done": tuned.updates if tuned else 0,
-                   "compared_by": features.label, "compared_why": why_features, "seed": seed},
+                    "resolution": G.img_resolution},
+        "alignment": alignment,
+        "wish": dataclasses.asdict(wish),
+        "plan": plan | {"compared_by": eyes},
+        "done": {"steps": found.done, "tuning": tuned.updates if tuned else 0},
         "errors": {
-            "pixel": float(np.mean(np.square(shots[-1] - target))),
-            "perceptual": float(np.sum(np.square(features(last) - features(there)))),
+            "pixel": float(np.mean(np.square(drawn[-1] - target))),
+            "perceptual": float(np.sum(np.square(features(drawn[-1]) - features(target)))),
             "distance": float(space.distance(moved(found.best.ws, "cpu")).mean()),
         },
-        "own": {"pictures": plan["calibrate"] if measured else 0, "steps": verdict.STEPS,
-                "measures": measured},
-        "verdict": verdict.verdict(measured, not aligned),
-        "seconds": seconds | {"all": time.perf_counter() - began},
-        "not_done": _not_done(G, chosen, aligned, plan["calibrate"], finished),
+        "own": measured,
+        "verdict": verdict.verdict(measured, points is not None),
+        "seconds": {"search": found.seconds, "tuning": tuned.seconds if tuned else 0.0,
+                    "verdict": at, "all": time.perf_counter() - began},
+        "not_done": _not_done(G, chosen, points, plan["calibrate"], finished),
         "finished": finished,
     }  # fmt: skip
     report.write(folder, said)
@@ -160,6 +155,16 @@ def invert(
         for state in folder.glob("*.state.*"):
             state.unlink()
     return said
+
+
+def _write_pictures(folder, picture, alignment, target, drawn):
+    """target [1, 3, R, R]; drawn: what comes near it, nearer and nearer."""
+    reconstruction, row = images.to_uint8(drawn[-1])[0], np.concatenate([target, *drawn])
+    images.write_png(folder / "reconstruction.png", reconstruction, SOFTWARE)
+    images.write_png(folder / "comparison.png", images.grid(row, len(row)), SOFTWARE)
+    if alignment["similarity"] is not None:
+        pasted = align.paste_back(picture.pixels, drawn[-1], np.array(alignment["similarity"]))
+        images.write_png(folder / "pasted.png", pasted, SOFTWARE)
 
 
 # ---- what goes in --------------------------------------------------------------------------------
@@ -172,10 +177,9 @@ def _networks(name):
         (files.read_networks(path), {}) if path.suffix == ".pkl" else files.read(path)[::2]
     )
     G, D = found.get("G_ema") or found.get("G"), found.get("D")
-    if getattr(G, "img_channels", 0) != 3:
-        came = f"holds {sorted(found)}" if G is None else "draws signals"
-        if hasattr(G, "img_channels"):
-            came = f"draws pictures of {G.img_channels} channels"
+    channels = getattr(G, "img_channels", None)
+    if channels != 3:
+        came = f"draws pictures of {channels} channels" if channels else f"holds {sorted(found)}"
         raise ValueError(f"{name} {came}; expected a generator of pictures in colour, 3 channels")
     beside_it = path.with_name(f"{path.stem}-D.npz")
     if D is None and beside_it.is_file():
@@ -187,30 +191,29 @@ def _networks(name):
 
 
 def _features(G, D, drawn, name, device):
-    """(what compares pictures, why that)"""
-    if drawn:
-        reader = files.load_reader(READER)
-        if G.img_resolution % reader.config.resolution == 0:
-            return Perceptual(reader.to(device), READER), "it reads drawn portraits"
-    if D is not None:
-        return Perceptual(D, f"D of {name}"), "the discriminator that belongs to the generator"
-    return Pyramid(), "the network comes without a discriminator, so no network sees the pictures"
+    """(what compares pictures, that in words)"""
+    found = Pyramid()
+    why = "the network comes without a discriminator, so nothing that sees compares them"
+    if drawn and G.img_resolution % (reader := files.load_reader(READER)).config.resolution == 0:
+        found, why = Perceptual(reader.to(device), READER), "it reads drawn portraits"
+    elif D is not None:
+        found, why = Perceptual(D, f"D of {name}"), "the generator's own discriminator"
+    return found, f"Pictures compared by {found.label}: {why}"
 
 
 def _target(picture, points, G, template):
-    """(image [1, 3, R, R], the similarity to the photo or None, what the report says of it)"""
+    """(image [1, 3, R, R], what the report says of where it was in the photo)"""
     if points is not None:
         target, similarity = align.align(picture.pixels, points, G.img_resolution, template)
-        return target, similarity, {
-            "template": template, "points": points.tolist(), "similarity": similarity.tolist(),
-            "text": f"aligned by four points to the frame of {template}",
-        }  # fmt: skip
+        return target, {"template": template, "points": points.tolist(),
+                        "similarity": similarity.tolist(),
+                        "text": f"Aligned by four points to the frame of {template}"}  # fmt: skip
     from PIL import Image
 
     square = images.middle(G.img_resolution, Image.fromarray(picture.pixels), [])
     target = (np.asarray(square, np.float32) * (1 / 127.5) - 1).transpose(2, 0, 1)[None]
-    return target, None, {"template": None, "points": None, "similarity": None,
-                          "text": "not aligned: the middle of the picture as it is"}  # fmt: skip
+    return target, {"template": None, "points": None, "similarity": None,
+                    "text": "Not aligned: the middle of the picture as it is"}  # fmt: skip
 
 
 # ---- what is done --------------------------------------------------------------------------------
@@ -242,75 +245,47 @@ def _begun(folder, asked, resume):
     return plan
 
 
-def _plan(asked, G, target, features, c, samples, began):
-    """{"method", "steps", "tuning", "calibrate", "why"} for what was asked."""
-    method, steps, n = asked["method"], asked["steps"] or STEPS, asked["calibrate"]
+def _plan(wish, G, target, features, c, began):
+    """{"method", "steps", "tuning", "calibrate", "why"}"""
+    method, steps, n, why = wish.method, wish.steps or STEPS, wish.calibrate, "as asked"
     if n is None:
         n = 8 if G.img_resolution <= 64 else 0
-    if asked["minutes"] is None:
-        why = "as asked" if method != "auto" else (
-            "no encoder begins the search for this network, and without --minutes nothing says "
-            "that tuning may take its time")  # fmt: skip
-        method = "w" if method == "auto" else method
+    if wish.minutes is None:
+        if method == "auto":
+            method, why = "w", (
+                "no encoder begins the search for this network, and without --minutes nothing says "
+                "that tuning may take its time")  # fmt: skip
     else:
-        space = METHODS[method].space if method != "auto" else "w"
+        space = "w" if method == "auto" else METHODS[method].space
         for few in (1, 3):  # the first step compiles
-            settings = inversion.Settings(space, few, samples=samples)
+            settings = inversion.Settings(space, few, samples=wish.samples)
             rate = inversion.optimise(G, target, features, settings, c).seconds / few
-        left = 60 * asked["minutes"] - (time.perf_counter() - began)
+        left = 60 * wish.minutes - (time.perf_counter() - began)
         own = (n + 1) * verdict.STEPS * rate if n else 0.0
-        if asked["calibrate"] is None and own > 0.4 * left:
+        if wish.calibrate is None and own > 0.4 * left:
             n, own = 0, 0.0
         can, both = (left - own) / rate, 1 + TUNING * TUNING_COST
-        why = "as asked"
         if method == "auto":
-            method = "pti" if can >= STEPS * both else "w"
-            why = "the budget " + ("reaches for tuning too" if method == "pti" else "is too short "
-                                   f"for {STEPS} steps and tuning")  # fmt: skip
+            method, why = "pti", "no encoder; the budget reaches for tuning too"
+            if can < STEPS * both:
+                method, why = "w", f"no encoder; the budget is short for {STEPS} steps and tuning"
         steps = min(MOST, max(LEAST, int(can / (both if METHODS[method].tuned else 1))))
-        why += f"; {rate:.2f} s a step: {asked['minutes']:g} min buy {steps} steps"
+        why += f"; {rate:.2f} s a step: {wish.minutes:g} min buy {steps} steps"
     more = max(1, round(TUNING * steps)) if METHODS[method].tuned else 0
-    why = f"method {method}, {METHODS[method].what} ({why})"
-    return {"method": method, "steps": steps, "tuning": more, "calibrate": n, "why": why}
+    return {"method": method, "steps": steps, "tuning": more, "calibrate": n,
+            "why": f"Method {method}, {METHODS[method].what} ({why})"}  # fmt: skip
 
 
-def _not_done(G, chosen, aligned, n, finished):
+def _not_done(G, chosen, points, n, finished):
     """Sentences."""
-    found = ["No encoder began the search: there is none for this network.",
-             "Whether it is the same person was not measured."]  # fmt: skip
-    if G.noise_maps:
-        found.append("The noise maps are the generator's own; none was looked for.")
-    if not chosen.tuned:
-        found.append("The generator was not tuned (--method pti).")
-    if aligned:
-        found.append("The photo was not aligned, so nothing was pasted back.")
-    if not n:
-        found.append("None of the generator's own pictures was looked for, so errors have nothing "
-                     "to compare with (--calibrate 8).")  # fmt: skip
-    if not finished:
-        found.append("The run was stopped early; --resume goes on with it.")
-    return found
-
-
-# ---- what comes out ------------------------------------------------------------------------------
-
-
-def _write(folder, picture, similarity, shots, found, tuned, G, about):
-    """All files but the report.  shots: target, reconstruction, and that of the tuned generator."""
-
-    def write(name, pixels):
-        images.write_png(folder / name, pixels, SOFTWARE)
-
-    write("reconstruction.png", images.to_uint8(shots[-1])[0])
-    write("comparison.png", images.grid(np.concatenate(shots), len(shots)))
-    if similarity is not None:
-        write("pasted.png", align.paste_back(picture.pixels, shots[-1], similarity))
-    arrays = {"w": moved(found.best.ws, "cpu"), "losses": found.losses[:, 0]}
-    arrays |= {f"noise/{k}": moved(a, "cpu") for k, a in found.best.noises.items()}
-    if similarity is not None:
-        arrays["similarity"] = similarity
-    if tuned is not None:
-        arrays["tuning_losses"] = tuned.losses["loss"]
-        files.save(folder / "tuned.npz", {"G_ema": tuned.G})
-    about |= {"made_with": SOFTWARE, "network": G.fingerprint}
-    files.save(folder / "latent.npz", {}, arrays, **about)
+    said = {
+        "No encoder began the search: there is none for this network.": True,
+        "Whether it is the same person was not measured.": True,
+        "The noise maps are the generator's own; none was looked for.": bool(G.noise_maps),
+        "The generator was not tuned (--method pti).": not chosen.tuned,
+        "The photo was not aligned, so nothing was pasted back.": points is None,
+        "None of the generator's own pictures was looked for, so errors have nothing to compare "
+        "with (--calibrate 8).": not n,
+        "The run was stopped early; --resume goes on with it.": not finished,
+    }
+    return [line for line, holds in said.items() if holds]
