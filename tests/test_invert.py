@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import minigan
-from minigan import files
+from minigan import files, latents
 from minigan.cli.main import main
 from minigan.data import images, portraits
 from minigan.editing import align, inversion, invert, verdict
@@ -173,6 +173,10 @@ def test_a_class_of_an_official_network(official, photo, monkeypatch, tmp_path):
     assert said["own"]["n"] == 4 and "doubt" in said["own"]
     w = np.load(tmp_path / "out" / "latent.npz")["w"]
     assert w.shape == (1, 6, 16) and np.ptp(w, axis=1).max() > 0  # each layer has its own
+
+
+def test_a_class_is_a_label_with_a_single_one():
+    assert latents.one_hot(2, 3).tolist() == [[0, 0, 1]] and latents.one_hot(None, 0) is None
 
 
 def test_tuning_an_official_stylegan3(official, tmp_path):
