@@ -24,6 +24,7 @@ def write(path, config, networks=("G", "D", "G_ema"), change=lambda tree, stand_
     """
     made, tree = {}, {}
     about = stylegan2.DiscriminatorConfig(img_resolution=config.img_resolution, conv_clamp=256.0,
+                                          img_channels=config.img_channels, c_dim=config.c_dim,
                                           channel_base=config.channel_base,
                                           channel_max=config.channel_max)  # fmt: skip
     with standing_in() as stand_in:
@@ -110,10 +111,10 @@ def description(array, stand_in):
 def module(network, stand_in):
     """The tree of a network's modules."""
     config = network.config
-    root = node("Discriminator", c_dim=0, img_resolution=config.img_resolution, img_channels=3)
+    common = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
+    root = node("Discriminator", **common)
     if not isinstance(network, stylegan2.Discriminator):
-        root = node("Generator", z_dim=config.z_dim, w_dim=config.w_dim, c_dim=0,
-                    img_resolution=config.img_resolution, img_channels=3)  # fmt: skip
+        root = node("Generator", z_dim=config.z_dim, w_dim=config.w_dim, **common)
     root.update(_init_kwargs={"channel_base": config.channel_base,
                               "channel_max": config.channel_max})  # fmt: skip
     if isinstance(network, stylegan3.Generator):

@@ -19,7 +19,7 @@ from minigan.ops import warm
 ROOT = pathlib.Path(__file__).parent.parent
 COMMANDS = {
     "toy", "train", "generate", "style-mix", "interpolate", "draw", "export", "distill", "reader",
-    "measure", "card", "experiment", "warm",
+    "measure", "card", "experiment", "warm", "invert",
 }  # fmt: skip
 EXPERIMENTS = {
     "styles_or_concatenation", "style_mixing", "texture_sticking", "path_length", "readable_w",

@@ -443,7 +443,7 @@ ARCHIVES = {
         described("reader.Network", channels=[16384] * 4, features=16384), "absent"),
     "H6 a wide toy": (described("toy.Generator", channels=16384, w_dim=16384), "absent"),
     "H6 a negative width": (
-        described("reader.Network", channels=[-1, 2, 2, 2]), "expected four whole numbers"),
+        described("reader.Network", channels=[-1, 2, 2, 2]), "expected 4 whole numbers"),
     "H7 2 GB of zeros in 9 MB": (compressed, "its archive"),
     "H7 16,000 times the same bytes": (overlapping, "its archive"),
     "H7 a list of files of 20 GB": (long_directory, "its archive's directory"),

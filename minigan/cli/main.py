@@ -7,14 +7,14 @@ import argparse
 import os
 import warnings
 
-from minigan.cli import experiment, models, pictures, toy, train, warm
+from minigan.cli import experiment, invert, models, pictures, toy, train, warm
 
 
 def main() -> None:
     """Run the command that sys.argv names.  Raises: SystemExit with a sentence if it fails."""
     parser = argparse.ArgumentParser("minigan", description=__doc__.partition(":")[2])
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (toy, train, pictures, models, experiment, warm):
+    for group in (toy, train, pictures, invert, models, experiment, warm):
         group.add(commands)
     args = parser.parse_args()
     warnings.formatwarning = lambda message, *_: f"{message}\n"  # without a line of our source

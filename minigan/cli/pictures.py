@@ -76,27 +76,13 @@ class _Painter:
     """A generator, how its pictures are to be, and the folder they go to."""
 
     def __init__(self, network, outdir, psi, label, noise_mode):
-        from minigan import files
+        from minigan import files, latents
 
         self.G, self.folder = files.load(network), pathlib.Path(outdir)
         self.psi, self.noise_mode = psi, noise_mode
         check_images(network, self.G)
-        self.c = self._one_hot(label)
+        self.c = latents.one_hot(label, self.G.c_dim)
         self.folder.mkdir(parents=True, exist_ok=True)
-
-    def _one_hot(self, label):
-        import numpy as np
-
-        c_dim = self.G.c_dim
-        if c_dim == 0:
-            if label is not None:
-                raise ValueError(
-                    f"--class is {label}, and the network has no classes; leave it out"
-                )
-            return None
-        if label is None or not 0 <= label < c_dim:
-            raise ValueError(f"--class is {label}; expected a class from 0 to {c_dim - 1}")
-        return np.eye(c_dim, dtype=np.float32)[label : label + 1]
 
     def styles(self, seed):
         from minigan import latents

@@ -152,14 +152,14 @@ def _plain(name):
 def _picture(read, resolution):
     """(uint8 [3, R, R] or None, what had to be done) of the file that read() gives."""
     try:
-        picture, remarks, _ = decode(read, functools.partial(_square, resolution), _PIXELS)
+        picture, remarks, _ = decode(read, functools.partial(middle, resolution), _PIXELS)
     except ValueError as error:
         return None, [f"{error}, left out"]
     return picture.transpose(2, 0, 1), remarks
 
 
-def _square(resolution, picture, remarks):
-    """Its middle, of this size."""
+def middle(resolution, picture, remarks):
+    """The middle of one of Pillow's pictures, a square of this size."""
     from PIL import Image
 
     width, height = picture.size
@@ -283,9 +283,15 @@ def grid(images, columns):
     return tiles.transpose(0, 2, 1, 3, 4).reshape(rows * h, columns * w, c)
 
 
-def write_png(path, picture):
-    """uint8 [H, W, 3], or 4 of RGBA, to a PNG file, at once or not at all."""
-    from PIL import Image
+def write_png(path, picture, software=None):
+    """uint8 [H, W, 3], or 4 of RGBA, to a PNG file, at once or not at all.
 
+    software: a text that says what made it, for those who look into the file.
+    """
+    from PIL import Image, PngImagePlugin
+
+    note = PngImagePlugin.PngInfo()
+    if software is not None:
+        note.add_text("Software", software)
     with atomic.replacing(path) as file:
-        Image.fromarray(picture).save(file, "png")
+        Image.fromarray(picture).save(file, "png", pnginfo=note)

@@ -6,7 +6,8 @@ and summed over the layers (Zhang et al. 2018, arXiv 1801.03924, Eq. 1, without 
 
 The network is a reader, or the discriminator that lies in the generator's own file: no borrowed
 one is needed.  Distances in the eyes of different networks do not compare, so each carries its
-network's name and fingerprint.  Nor are they LPIPS, which is one network's.
+network's name and fingerprint.  Nor are they LPIPS, which is one network's.  Where there is no
+network, `Pyramid` compares pixels.
 
 Read first: `networks/reader.py`.  Read next: `inversion.py`.
 """
@@ -48,3 +49,21 @@ class Perceptual:
     def distance(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Of each picture of a from that of b, both [N, C, R, R]: [N].  Raises: as above."""
         return np.sum(np.square(self(a) - self(b)), axis=1)
+
+
+class Pyramid:
+    """Pixels averaged over 2², 4² and 8², for networks that come with nothing that sees."""
+
+    label = "pixels at a half, a quarter and an eighth of the size"
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """images [N, C, R, R], R a multiple of 8 -> [N, F]: the distance between two is the sum of
+        their mean squared errors at the three sizes."""
+        found = []
+        for _ in range(3):
+            n, c, height, width = images.shape
+            images = np.reshape(images, (n, c, height // 2, 2, width // 2, 2))
+            images = np.mean(images, axis=(3, 5))
+            size = c * height * width // 4
+            found.append(np.reshape(images, (n, size)) * size**-0.5)
+        return np.concatenate(found, axis=1)

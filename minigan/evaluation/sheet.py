@@ -21,7 +21,7 @@ FACTORS = ("yaw", "pitch", "head_shape", "smile", "mouth_open", "eye_shape", "br
 NUMBERS = ("distance", "precision", "recall", "coverage", "broken",
            *(f"z_{name}" for name in FACTORS), *(f"w_{name}" for name in FACTORS))  # fmt: skip
 # A picture is broken beyond these; of drawings, less than one in 2,000 is (`tests/test_sheet.py`).
-DOUBT, MISFIT, CELLS = 0.3, 0.6, 16
+DOUBT, MISFIT, CELLS = 0.2, 0.4, 16
 VALUES = sum(len(f.choices) or measure.BINS for f in portraits.FACTORS)
 
 
@@ -58,10 +58,11 @@ def quick(G, reader=None, n: int = N, seed: int = 0) -> dict[str, float]:
 def broken(images: np.ndarray, reader) -> np.ndarray:
     """Which pictures [N, 3, R, R] are no portrait of anybody: bool [N].
 
-    Those of which the reader cannot choose, since they have half a pair of glasses, two colours of
-    eyes, of hair or of clothes, a bun with spikes; and those unlike the portrait of what it reads:
-    drawn again, they differ by more than MISFIT, mean square, in one of CELLS² parts, as where an
-    eye is missing.
+    Those of which the reader cannot choose, its second choice having more than DOUBT, as with half
+    a pair of glasses or two colours of hair; and those unlike the portrait of what it reads: drawn
+    again, they differ by more than MISFIT, mean square, in one of CELLS² parts, as where an eye is
+    missing.  Faults of a few pixels escape: two eyes of different colours always, half a pair of
+    glasses or a missing eye more often than not.
     """
     doubts, read = reader.doubt(images), reader.read(images)
     for f in portraits.FACTORS:
