@@ -185,7 +185,7 @@ def test_an_official_file_can_be_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(sheet, "quick", lambda G: dict.fromkeys(sheet.NUMBERS, G.img_resolution))
     head, _, line = models.sheets([tmp_path / "net.pkl"]).splitlines()
     assert head.startswith("| network | kimg | minutes | distance | precision | recall | coverage")
-    assert line.startswith("| net |  |  | 8.0 | 8.00 | 8.00 | 8 | 8.000 | 8.00 ")
+    assert line.startswith("| net |  |  | 8.0 | 8.00 | 8.00 | 8 | 8.000 | 8.000 | 8.00 ")
 
 
 def test_a_line_for_each_network_says_what_it_cost(tmp_path, monkeypatch, capsys):

@@ -22,6 +22,22 @@ def reader(request):
 def test_hardly_a_drawing_is_broken(reader):
     pictures = measure.drawings(2000, reader.config.resolution, np.random.default_rng(1))
     assert sheet.broken(pictures, reader).mean() <= 0.001
+    least = {32: 0.02, 64: 0.003}[reader.config.resolution]  # at 32² an iris has two pixels
+    assert sheet.odd_eyes(pictures, reader).mean() <= least
+
+
+@pytest.mark.parametrize("a, b", [("blue", "brown"), ("green", "grey"), ("blue", "green")])
+def test_eyes_of_two_colours_are_odd(reader, rng, a, b):
+    choices = portraits.BY_NAME["eye_color"].choices
+    people = portraits.people(64, rng) | {"yaw": np.zeros(64, np.float32)}
+    one, other = (
+        portraits.draw(
+            people | {"eye_color": choices.index(c)}, reader.config.resolution, range(64)
+        )
+        for c in (a, b)
+    )
+    assert sheet.odd_eyes(halves(one, other), reader).mean() > 0.95
+    assert sheet.odd_eyes(one, reader).mean() < 0.05
 
 
 @pytest.mark.parametrize(

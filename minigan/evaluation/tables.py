@@ -81,7 +81,7 @@ def of_generator(found: dict) -> str:
 
 def of_sheet(numbers: dict[str, float]) -> list[str]:
     """The cells of a line for what `sheet.quick` found."""
-    digits = {"distance": 1, "coverage": 0, "broken": 3}
+    digits = {"distance": 1, "coverage": 0, "broken": 3, "odd_eyes": 3}
     return [f"{value:.{digits.get(name, 2)}f}" for name, value in numbers.items()]
 
 
