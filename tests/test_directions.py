@@ -287,7 +287,7 @@ def test_an_edit_of_biases_is_an_edit_of_styles(name, rng, monkeypatch):
     """Against a generator whose affine layers' outputs are changed where they come out."""
     G = small(name)
     layer = next(a for a in stylespace.layers(G) if a.index == 2)
-    d = Direction("d", "s", {layer.name: {1: 0.5, 3: -2.0}}, G.fingerprint, sigma=1.5)
+    d = Direction("d", "s", {layer.name: {3: -2.0, 1: 0.5}}, G.fingerprint, sigma=1.5)
     ws = G.mapping(rng.standard_normal((3, 8)))
     edited, same = edit(G, ws, d, 2.0)
     assert (
