@@ -66,6 +66,7 @@ def test_no_layer_imports_a_higher_one(path):
         if top in ("pytest", "nbformat"):
             assert own == "grading"
         assert top != "tqdm" or inside == "progress.py"
+        assert top != "sklearn" or inside == "editing/directions.py"
         assert top != "cupy"  # nobody but device.cupy(), when it is asked for
 
 
@@ -132,10 +133,11 @@ def test_a_quick_check_needs_what_a_student_installs():
 def test_import_is_light():
     code = (
         "import sys, minigan, minigan.progress; "
-        "print([m for m in sys.modules if m in ('numpy', 'numba', 'scipy', 'tqdm')])"
+        "print([m for m in sys.modules if m in ('numpy', 'numba', 'scipy', 'tqdm')]); "
+        "import minigan.editing.budget; print('sklearn' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    assert run.stdout.split() == ["[]", "False"]
 
 
 def test_a_submodule_is_imported_at_its_first_use():

@@ -3,6 +3,7 @@
 `reading` bounds what reading any file may cost; `description` makes networks of what files say.
 """
 
+from minigan.files.array import read_array
 from minigan.files.npz import (
     ALIASES,
     MODELS,
@@ -20,6 +21,7 @@ __all__ = [
     "load",
     "load_reader",
     "read",
+    "read_array",
     "read_networks",
     "save",
     "shipped",

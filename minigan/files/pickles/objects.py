@@ -166,17 +166,30 @@ def _storage(payload):
     payload.budget.enter(payload)
     if payload.read(0, min(4, payload.size)) == b"PK\x03\x04":
         return _zipped(payload)
+    about, at = _inner(payload, header(payload), payload.size)
+    expect(isinstance(about, _About), "a tensor's header")
+    return stored(payload, at, about)
+
+
+def header(payload):
+    """Where the three pickles end that `torch.save` began with before PyTorch 1.6."""
     at, found = 0, []
-    for _ in range(5):
+    for _ in range(3):
         value, at = _inner(payload, at, payload.size)
         found.append(value)
-    magic, protocol, system, about, keys = found
+    magic, protocol, system = found
     expect(magic == 0x1950A86A20F9469CFC6C and protocol == 1001, "a tensor's header")
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
-    expect(isinstance(about, _About) and keys == [about.key], "a tensor's header")
-    stored = struct.unpack("<q", payload.read(at, 8))[0]
-    return _checked(about, payload, at + 8, payload.size - at - 8, stored)
+    return at
+
+
+def stored(payload, at, about):
+    """What those files end with: the storage's key, and its numbers."""
+    keys, at = _inner(payload, at, payload.size)
+    expect(keys == [about.key], "a tensor's header")
+    count = struct.unpack("<q", payload.read(at, 8))[0]
+    return _checked(about, payload, at + 8, payload.size - at - 8, count)
 
 
 def _inner(payload, first, last):
@@ -189,16 +202,27 @@ def _inner(payload, first, last):
 
 
 def _zipped(payload):
-    """The same in PyTorch's newer form: members <root>/data.pkl, <root>/data/<key>, all stored."""
+    """The same in PyTorch's newer form."""
+    found = archived(payload)
+    about, _ = _inner(found["data.pkl"], 0, found["data.pkl"].size)
+    expect(isinstance(about, _About), "a zipped tensor")
+    return zipped(found, about)
+
+
+def archived(payload):
+    """The members of PyTorch's newer form, all stored: data.pkl, data/<key>, …"""
     found = members(payload, 16, "a zipped tensor")
     found = {name.partition("/")[2]: region for name, (region, _) in found.items()}
     order = found.get("byteorder")
     if order is not None and order.read(0, min(order.size, 16)) != b"little":
         raise Refused("a tensor's bytes are in big-endian order; expected little-endian")
     expect("data.pkl" in found, "a zipped tensor")
-    inner = found["data.pkl"]
-    about, _ = _inner(inner, 0, inner.size)
-    expect(isinstance(about, _About) and f"data/{about.key}" in found, "a zipped tensor")
+    return found
+
+
+def zipped(found, about):
+    """The storage among these members."""
+    expect(f"data/{about.key}" in found, "a zipped tensor")
     data = found[f"data/{about.key}"]
     return _checked(about, data, 0, data.size, about.count)
 
