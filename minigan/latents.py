@@ -29,20 +29,6 @@ def from_seed(seed: int, z_dim: int) -> np.ndarray:
     return np.random.RandomState(seed).randn(1, z_dim).astype(np.float32)
 
 
-def one_hot(label: int | None, c_dim: int) -> np.ndarray | None:
-    """The label c [1, c_dim], float32, of a class; None for a network without classes, c_dim 0.
-
-    Raises: ValueError for a class that the network does not have, or none where it has some.
-    """
-    if c_dim == 0:
-        if label is not None:
-            raise ValueError(f"--class is {label}, and the network has no classes; leave it out")
-        return None
-    if label is None or not 0 <= label < c_dim:
-        raise ValueError(f"--class is {label}; expected a class from 0 to {c_dim - 1}")
-    return np.eye(c_dim, dtype=np.float32)[label : label + 1]
-
-
 def truncate(
     ws: np.ndarray, w_avg: np.ndarray, psi: float, cutoff: int | None = None
 ) -> np.ndarray:

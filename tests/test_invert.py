@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 import minigan
-from minigan import files, latents
+from minigan import files
 from minigan.cli.main import main
 from minigan.data import images, portraits
 from minigan.editing import align, inversion, invert, verdict
 from minigan.editing.perceptual import Pyramid
-from minigan.networks import stylegan2, stylegan3
+from minigan.networks import base, stylegan2, stylegan3
 from tests import official_file
 from tests.test_align import SIZE, after, moved, photo_of
 
@@ -176,7 +176,7 @@ def test_a_class_of_an_official_network(official, photo, monkeypatch, tmp_path):
 
 
 def test_a_class_is_a_label_with_a_single_one():
-    assert latents.one_hot(2, 3).tolist() == [[0, 0, 1]] and latents.one_hot(None, 0) is None
+    assert base.one_hot(2, 3).tolist() == [[0, 0, 1]] and base.one_hot(None, 0) is None
 
 
 def test_tuning_an_official_stylegan3(official, tmp_path):

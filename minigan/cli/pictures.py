@@ -76,12 +76,13 @@ class _Painter:
     """A generator, how its pictures are to be, and the folder they go to."""
 
     def __init__(self, network, outdir, psi, label, noise_mode):
-        from minigan import files, latents
+        from minigan import files
+        from minigan.networks import base
 
         self.G, self.folder = files.load(network), pathlib.Path(outdir)
         self.psi, self.noise_mode = psi, noise_mode
         check_images(network, self.G)
-        self.c = latents.one_hot(label, self.G.c_dim)
+        self.c = base.one_hot(label, self.G.c_dim)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def styles(self, seed):

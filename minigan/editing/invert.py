@@ -20,12 +20,13 @@ import time
 import numpy as np
 
 import minigan
-from minigan import atomic, check, files, latents
+from minigan import atomic, check, files
 from minigan.data import images, photos
 from minigan.device import beside, moved
 from minigan.editing import align, inversion, report, tuning, verdict
 from minigan.editing.perceptual import Perceptual, Pyramid
 from minigan.editing.space import SAMPLES, statistics
+from minigan.networks import base
 
 # What sees portraits, by the pixels that it needs; measures are to use others.
 READERS = {32: "factors32", 64: "factors64-teach"}
@@ -90,7 +91,7 @@ def invert(
     if points is not None:
         points = align.in_photo(points, picture)
     G, D, drawn = _networks(network)
-    c = latents.one_hot(wish.label, G.c_dim)
+    c = base.one_hot(wish.label, G.c_dim)
     image, alignment = _target(picture, points, G, "portraits" if drawn else "ffhq")
     asked = {"photo or points": hashlib.sha256(image.tobytes()).hexdigest()[:16],
              "network": G.fingerprint} | dataclasses.asdict(wish)  # fmt: skip
