@@ -378,3 +378,20 @@ def test_filtered_lrelu_is_its_three_steps(shape, up, down, taps, rng):
     expected, result = back(dy), pullback(dy)
     for key in ("x", "b"):
         assert np.abs(result[key] - expected[key]).max() <= 1e-13 * np.abs(expected[key]).max()
+
+
+def test_each_kernel_has_a_name_of_its_own():
+    """Compiled code goes by its name, also that of another process, which numbers it anew: what two
+    kernels of one name and type were given, one process once ran for the other."""
+    from numba.core.dispatcher import Dispatcher
+
+    import minigan.data.painting
+    import minigan.ops.cpu.engine  # noqa: F401
+
+    found = {}
+    for module in [m for name, m in sys.modules.items() if name.startswith("minigan.")]:
+        for value in vars(module).values():
+            if isinstance(value, Dispatcher):
+                found[id(value)] = f"{value.py_func.__module__}.{value.py_func.__qualname__}"
+    names = collections.Counter(found.values())
+    assert len(names) > 50 and [name for name, count in names.items() if count > 1] == []

@@ -61,7 +61,6 @@ def rows(count, size, taps, up, down, before):
 def _summing(count):
     """A kernel that sums `count` (a constant, so that its loop is unrolled) weighted vectors."""
 
-    @kernel
     def sums(out, o, o_step, x, i, i_step, run, taps, k, up, pixels, width, add):
         never_inline()
         lanes = BYTES // x.itemsize
@@ -84,7 +83,10 @@ def _summing(count):
                     to += o_step
                     at += i_step
 
-    return sums
+    # Of two processes that compile at once, each may load what the other compiled, and code goes by
+    # its name: of one name, one would be run for another.
+    sums.__qualname__ = f"sums_of_{count}"
+    return kernel(sums)
 
 
 _one, _two, _four, _six, _twelve = (_summing(count) for count in (1, 2, 4, 6, 12))
