@@ -1,7 +1,7 @@
 """The quality sheet: a generator of portraits in one line, in a minute or two.
 
     distance    of features to drawings' (`metrics.frechet_distance`), beside it precision, recall
-    coverage    values of factors, of VALUES, whose share is within a factor of two of the drawings'
+    coverage    how many of 67 values of factors have shares within a factor of two of drawings'
     z_… w_…     share of a factor's variance that a linear map reads from z, from w
     broken      share of pictures that are no portrait of anybody: see `broken`
     odd_eyes    share of pictures whose two eyes have different colours: see `odd_eyes`
@@ -21,9 +21,8 @@ N = 6000  # pictures: what is read from latents falls with fewer, by (1 − R²)
 FACTORS = ("yaw", "pitch", "head_shape", "smile", "mouth_open", "eye_shape", "brow_shape", "age")
 NUMBERS = ("distance", "precision", "recall", "coverage", "broken", "odd_eyes",
            *(f"z_{name}" for name in FACTORS), *(f"w_{name}" for name in FACTORS))  # fmt: skip
-# A picture is broken beyond these; of drawings, less than one in 2,000 is (`tests/test_sheet.py`).
+# A picture is broken beyond these; of 2,000 drawings at most two are (`tests/test_sheet.py`).
 DOUBT, MISFIT, CELLS = 0.2, 0.4, 16
-VALUES = sum(len(f.choices) or measure.BINS for f in portraits.FACTORS)
 
 
 def quick(G, reader=None, n: int = N, seed: int = 0) -> dict[str, float]:

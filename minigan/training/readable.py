@@ -8,9 +8,9 @@ averages of their moments, and no parameters: G cannot move them but by its pict
 
 StyleGAN expects that W unwarps by itself, since a linear world is easier to draw (§4), and measures
 it by separability.  In short trainings of small networks it does so little: of a smile, a linear
-map of w reads a fifth (`experiments/readable_w.py`).  Here it is asked for.  Nothing is said of
-which direction should be which factor, nor how strong: a smile that never changes would be linear,
-too, and it is the discriminators that see to it that smiles vary.
+map of portraits32's w reads a seventh (`minigan measure portraits32 --quick`).  Here it is asked
+for.  Nothing is said of which direction should be which factor, nor how strong: a smile that never
+changes would be linear, too, and it is the discriminators that see to it that smiles vary.
 
 Read first: `networks/reader.py`.  Read next: `training/step.py`.
 """
